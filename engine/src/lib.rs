@@ -1,1 +1,38 @@
-#![no_std]
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Counting, policy and report text of the DMA sanitizer.
+//!
+//! The files of this crate are compiled twice: here, where they are tested, and inside the kernel, where
+//! `drivers/iommu/debug-pagealloc/` supplies the memory they count in. So nothing in them allocates, blocks,
+//! panics or is unsafe, and paths between the modules are relative (`super::`).
+//!
+//! ```
+//! use dmasan_engine::{addr::{Pfn, Span}, check::Intent, counts::Counts, model::Array, geometry::Geometry};
+//!
+//! let geometry = Geometry::new(12, 15);
+//! let memory = Array::new(geometry, &[0]);
+//! let counts = Counts::new(memory, geometry);
+//! let span = Span::new(0x20_0000, 0x20_0000, 0x1000, geometry).unwrap();
+//!
+//! counts.map(&span);
+//! assert_eq!(counts.count(Pfn(0x200)), Some(1));
+//! let hit = counts.inspect(Pfn(0x200), 512, &Intent::NONE).unwrap();
+//! assert_eq!(hit.mapped, 512);
+//!
+//! counts.unmap(&span);
+//! assert!(counts.is_clean(Pfn(0x200), 512));
+//! ```
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod addr;
+pub mod check;
+pub mod counts;
+pub mod direct;
+pub mod gate;
+pub mod geometry;
+#[cfg(feature = "model")]
+pub mod model;
+pub mod primitive;
+pub mod report;

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The words of a report, and how its facts are read back.
+
+use core::fmt;
+
+/// What kind of bug was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A page went back to the allocator while a device could still reach it.
+    FreeWhileMapped,
+    /// A page was handed out while a device could reach it: its free was not seen, or came before the map.
+    AllocWhileMapped,
+    /// A page was unmapped more often than it was mapped.
+    CountImbalance,
+}
+
+impl Class {
+    /// All classes.
+    pub const ALL: [Class; 3] = [
+        Class::FreeWhileMapped,
+        Class::AllocWhileMapped,
+        Class::CountImbalance,
+    ];
+
+    /// The name in the title of a report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::FreeWhileMapped => "free-while-mapped",
+            Class::AllocWhileMapped => "alloc-while-mapped",
+            Class::CountImbalance => "count-imbalance",
+        }
+    }
+
+    /// The class with this name.
+    pub fn from_name(name: &str) -> Option<Class> {
+        Class::ALL.into_iter().find(|class| class.name() == name)
+    }
+}
+
+/// What the page allocator was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Handing pages out.
+    Alloc,
+    /// Taking pages back.
+    Free,
+}
+
+impl Event {
+    /// The class of a page that is found with this mapping count.
+    pub const fn class(self, count: i32) -> Class {
+        match self {
+            _ if count < 0 => Class::CountImbalance,
+            Event::Alloc => Class::AllocWhileMapped,
+            Event::Free => Class::FreeWhileMapped,
+        }
+    }
+
+    /// The line above the stack of the event.
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Event::Alloc => "allocated at:",
+            Event::Free => "freed at:",
+        }
+    }
+}
+
+/// The line above and below a report.
+pub const RULER: &str = "==================================================================";
+
+/// How a report's title begins.
+pub const TITLE: &str = "BUG: DMASAN: ";
+
+/// The line of the C reference that scripts look for.
+pub const REFERENCE_LINE: &str = "iommu: Detected page leak!";
+
+/// The facts line of a report: `[key=value]` pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts<'a> {
+    /// First page of the alloc or free.
+    pub pfn: u64,
+    /// Its physical address, in bytes.
+    pub phys: u64,
+    /// Binary logarithm of the number of pages, rounded up.
+    pub order: u32,
+    /// Number of pages allocated or freed.
+    pub pages: u64,
+    /// How many of them are mapped (or out of balance).
+    pub mapped: u64,
+    /// The first mapped page.
+    pub first: u64,
+    /// The last mapped page.
+    pub last: u64,
+    /// The mapping count of the first mapped page, in granules of the IOMMU.
+    pub count: i32,
+    /// The CPU that freed or allocated.
+    pub cpu: u32,
+    /// The name of the task that did.
+    pub comm: &'a str,
+    /// Its process id.
+    pub pid: i32,
+}
+
+impl fmt::Display for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "[pfn={:#x}] [phys={:#x}] [order={}] ",
+            self.pfn, self.phys, self.order
+        )?;
+        write!(f, "[pages={}] [mapped={}] ", self.pages, self.mapped)?;
+        write!(
+            f,
+            "[first={:#x}] [last={:#x}] [count={}] ",
+            self.first, self.last, self.count
+        )?;
+        write!(f, "[cpu={}] [task=", self.cpu)?;
+        for c in self.comm.chars() {
+            // Whatever a task calls itself, the line stays one line of pairs.
+            let unsafe_here =
+                c.is_whitespace() || c.is_control() || matches!(c, '[' | ']' | '/' | '=');
+            fmt::Write::write_char(f, if unsafe_here { '_' } else { c })?;
+        }
+        write!(f, "/{}]", self.pid)
+    }
+}
+
+/// The pairs of a facts line, in order. Text that is no pair is passed over, so that facts which later versions
+/// add do not hurt.
+pub fn parse_facts(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split('[')
+        .filter_map(|part| part.split_once(']')?.0.split_once('='))
+}
+
+/// Whether a function belongs to the allocators, and so says nothing about whose bug it is.
+///
+/// `symbol` is the bare name. The title of a report names the first function of the stack that is not one of
+/// these; compilers add suffixes such as `.constprop.0`, hence prefixes.
+pub fn is_allocator(symbol: &str) -> bool {
+    const PREFIXES: &[&str] = &[
+        "__iommu_debug_",
+        "_R",
+        "dump_stack",
+        "stack_trace_save",
+        // Free: the page allocator, folios, slab, vmalloc, page_frag.
+        "free_",
+        "__free_",
+        "___free_",
+        "put_page",
+        "__put_page",
+        "folio_put",
+        "__folio_put",
+        "folios_put",
+        "release_pages",
+        "kfree",
+        "kvfree",
+        "vfree",
+        "__vfree",
+        "delayed_vfree",
+        "__vunmap",
+        "kmem_cache_free",
+        "__slab_free",
+        "slab_free",
+        "discard_slab",
+        "__page_frag_cache",
+        "page_frag_free",
+        "mempool_free",
+        "put_pages_list",
+        "destroy_large_folio",
+        // Alloc: likewise.
+        "post_alloc_hook",
+        "prep_new_page",
+        "get_page_from_freelist",
+        "__alloc_pages",
+        "alloc_pages",
+        "__alloc_frozen_pages",
+        "alloc_frozen_pages",
+        "__get_free_page",
+        "get_free_page",
+        "get_zeroed_page",
+        "__folio_alloc",
+        "folio_alloc",
+        "vma_alloc_folio",
+        "alloc_slab_page",
+        "allocate_slab",
+        "new_slab",
+        "refill_",
+        "___slab_alloc",
+        "__slab_alloc",
+        "__kmalloc",
+        "___kmalloc",
+        "__do_kmalloc",
+        "kmalloc_",
+        "kmem_cache_alloc",
+        "__kvmalloc",
+        "vmalloc",
+        "__vmalloc",
+        "vzalloc",
+        "page_frag_alloc",
+        "__page_frag_alloc",
+        "alloc_from_new_slab",
+        "__pcs_",
+        "__split_page",
+        "split_page",
+    ];
+    PREFIXES.iter().any(|prefix| symbol.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_read_back_as_written() {
+        let facts = Facts {
+            pfn: 0x11a04,
+            phys: 0x11a0_4000,
+            order: 3,
+            pages: 8,
+            mapped: 1,
+            first: 0x11a05,
+            last: 0x11a05,
+            count: -2,
+            cpu: 1,
+            comm: "kworker/u8:0 [x]",
+            pid: 71,
+        };
+        let line = facts.to_string();
+        let pairs: Vec<_> = parse_facts(&line).collect();
+        let value = |key| pairs.iter().find(|(k, _)| *k == key).unwrap().1;
+        assert_eq!(value("pfn"), "0x11a04");
+        assert_eq!(value("phys"), "0x11a04000");
+        assert_eq!(
+            (value("order"), value("pages"), value("mapped")),
+            ("3", "8", "1")
+        );
+        assert_eq!(
+            (value("first"), value("last"), value("count")),
+            ("0x11a05", "0x11a05", "-2")
+        );
+        assert_eq!((value("cpu"), value("task")), ("1", "kworker_u8:0__x_/71"));
+        assert_eq!(pairs.len(), 10);
+    }
+
+    #[test]
+    fn classes_have_names() {
+        for class in Class::ALL {
+            assert_eq!(Class::from_name(class.name()), Some(class));
+        }
+        assert_eq!(Event::Free.class(-1), Class::CountImbalance);
+        assert_eq!(Event::Alloc.class(1), Class::AllocWhileMapped);
+    }
+
+    #[test]
+    fn drivers_are_not_allocators() {
+        for name in [
+            "edu_leak",
+            "nvme_free_queue",
+            "dma_free_attrs",
+            "e1000_clean_rx_ring",
+        ] {
+            assert!(!is_allocator(name), "{name}");
+        }
+        for name in [
+            "__free_frozen_pages",
+            "free_unref_folios",
+            "kfree",
+            "post_alloc_hook",
+            "vfree",
+        ] {
+            assert!(is_allocator(name), "{name}");
+        }
+    }
+}
