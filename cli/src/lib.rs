@@ -1,1 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! dmasan builds and boots sanitizer kernels, runs drivers in them and reads the reports.
 
+pub mod args;
+pub mod cache;
+pub mod demo;
+pub mod embed;
+pub mod error;
+pub mod exec;
+pub mod kernel;
+pub mod process;
+pub mod root;
+pub mod run;
+pub mod ui;
+
+use args::{BuildArgs, Cli, Command, KernelCommand, ReportArgs};
+use error::{Error, Exit, Result};
+use exec::Exec;
+
+/// Does what the command line asks for.
+pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
+    match &cli.command {
+        Command::Doctor(_) => Err(Error::failed("`dmasan doctor` is not built yet")),
+        Command::Demo(args) => demo::run(exec, args),
+        Command::Kernel(KernelCommand::Build(args)) => kernel_build(exec, args),
+        Command::Kernel(KernelCommand::Patch(_)) => {
+            Err(Error::failed("`dmasan kernel patch` is not built yet"))
+        }
+        Command::Run(args) => run::run(exec, args),
+        Command::Report(args) => report(args),
+    }
+}
+
+fn kernel_build(exec: &Exec, args: &BuildArgs) -> Result<Exit> {
+    let cache = cache::Cache::open(exec)?;
+    let env = root::Env::prepare(exec, &cache)?;
+    let spec = kernel::KernelSpec {
+        flavor: args.flavor,
+        source: args.source.clone(),
+        fragments: args.config.clone(),
+        jobs: args::jobs_or_default(args.jobs),
+    };
+    let kernel = kernel::build(exec, &cache, &env, &spec)?;
+    println!("{}", kernel.image.display());
+    Ok(Exit::Clean)
+}
+
+fn report(_args: &ReportArgs) -> Result<Exit> {
+    Err(Error::failed("`dmasan report` is not built yet"))
+}

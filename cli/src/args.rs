@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The command line: every command, option and help text.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exec::Place;
+use crate::kernel::Flavor;
+use crate::ui::Color;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, and no finding
+  1    at least one finding
+  2    wrong usage, or the host lacks something that you have to provide
+  69   a build failed, or a guest did (panic, hang, no answer)
+  70   kernel output that was not understood
+  130  interrupted
+
+Environment:
+  XDG_CACHE_HOME  where builds are kept (default ~/.cache); about 8 GB go into its folder `dmasan`
+  DMASAN_ENV      same as --env
+  NO_COLOR        no colour
+  http_proxy, https_proxy, no_proxy are passed on to everything that downloads";
+
+/// DMA sanitizer for Linux: finds memory that drivers free while a device can still reach it.
+///
+/// Builds a kernel with the sanitizer inside, boots it in QEMU with an emulated IOMMU, runs drivers
+/// in it and reports what they did wrong. Begin with `dmasan demo`.
+#[derive(Parser, Debug)]
+#[command(name = "dmasan", version, after_long_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of all commands.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// Print every command that would be run, shell-quoted, and run none
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub dry_run: bool,
+    /// Show commands as they run; -vv: their output too
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Global options"
+    )]
+    pub color: Color,
+    /// Where builds and guests run: in a Debian root of our own, or with the host's tools
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "DMASAN_ENV",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
+    pub env: Place,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Tell what this host has and lacks, and what to do about it
+    ///
+    /// Looks only; installs and changes nothing. Exit code 0: the other commands can work here;
+    /// 2: something is missing that you have to provide.
+    Doctor(DoctorArgs),
+    /// Show the sanitizer at work: a driver bug is caught, correct drivers stay silent
+    ///
+    /// Boots the sanitizer kernel in QEMU and runs a driver that frees a page while its device can still
+    /// write to it (and does), the same driver without the bug, and an in-tree driver with real traffic.
+    /// Prepares everything it needs the first time (at most 15 minutes on two cores), later runs take
+    /// less than a minute. Exit code 0 if exactly the bug was found and nothing else.
+    Demo(DemoArgs),
+    /// Build a sanitizer kernel, or write the patches for your own
+    #[command(subcommand)]
+    Kernel(KernelCommand),
+    /// Boot a kernel, load modules, run a script, and report what the drivers did wrong
+    ///
+    /// Boots in QEMU, loads the modules in the order given (a folder is built against that kernel
+    /// first), runs the script, unloads, powers off and prints the findings.
+    Run(RunArgs),
+    /// Print the findings in a kernel log (dmesg, serial console, journal)
+    Report(ReportArgs),
+}
+
+/// `dmasan kernel ...`
+#[derive(Subcommand, Debug)]
+pub enum KernelCommand {
+    /// Build a kernel and print the path of its image
+    ///
+    /// The source is the distribution's newest supported kernel, or your own tree, which is copied and
+    /// never written to. Builds are kept: the same source, patches and options are built once.
+    Build(BuildArgs),
+    /// Write the sanitizer as patches for `git am`, or apply them to your git tree on a new branch
+    Patch(PatchArgs),
+}
+
+/// `dmasan doctor`
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `dmasan demo`
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Parallel compile jobs [default: number of processors]
+    #[arg(long, short, value_name = "N", value_parser = jobs)]
+    pub jobs: Option<usize>,
+}
+
+/// `dmasan kernel build`
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    /// Which sanitizer the kernel gets
+    #[arg(long, value_enum, default_value_t)]
+    pub flavor: Flavor,
+    /// Your own kernel tree, instead of the distribution's source; it is copied, never touched
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// A file with further CONFIG_ lines; may be repeated, later files win
+    #[arg(long, value_name = "FRAGMENT")]
+    pub config: Vec<PathBuf>,
+    /// Parallel compile jobs [default: number of processors]
+    #[arg(long, short, value_name = "N", value_parser = jobs)]
+    pub jobs: Option<usize>,
+}
+
+/// `dmasan kernel patch`
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct PatchArgs {
+    /// Write the series into this folder, one mail per patch
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Apply the series to this git tree, on a new branch; the tree must be clean
+    #[arg(long, value_name = "TREE")]
+    pub onto: Option<PathBuf>,
+}
+
+/// Whether the sanitizer is on in a guest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Switch {
+    /// iommu.debug_pagealloc=1
+    #[default]
+    On,
+    /// iommu.debug_pagealloc=0
+    Off,
+}
+
+/// `dmasan run`
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Which kernel to boot
+    #[arg(long, value_enum, default_value_t)]
+    pub flavor: Flavor,
+    /// Whether the sanitizer is on (iommu.debug_pagealloc)
+    #[arg(long, value_enum, default_value_t)]
+    pub debug_pagealloc: Switch,
+    /// A device to add to the guest, such as edu, e1000e or nvme; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub device: Vec<String>,
+    /// A module to load: a folder with a Kbuild or Makefile (C or Rust), or a .ko file
+    ///
+    /// May be repeated; modules are loaded in order. The same path again: the module is unloaded and
+    /// loaded anew with the new parameters, and the findings of each step are told apart.
+    #[arg(long, value_name = "PATH[:PARAM=VALUE,...]")]
+    pub module: Vec<String>,
+    /// A shell script to run in the guest (busybox sh) once the modules are loaded
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// Text to add to the kernel command line
+    #[arg(long, value_name = "TEXT")]
+    pub cmdline: Option<String>,
+    /// Seconds that the guest may take
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// Write the findings as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Keep the guest's kernel log in this file
+    #[arg(long, value_name = "FILE")]
+    pub keep_log: Option<PathBuf>,
+    /// Your own kernel tree, instead of the distribution's source; it is copied, never touched
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// A file with further CONFIG_ lines for the kernel; may be repeated
+    #[arg(long, value_name = "FRAGMENT")]
+    pub config: Vec<PathBuf>,
+    /// Parallel compile jobs [default: number of processors]
+    #[arg(long, short, value_name = "N", value_parser = jobs)]
+    pub jobs: Option<usize>,
+}
+
+/// Output of `dmasan report`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `dmasan report`
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// The log; `-` or nothing reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1024) => Ok(n),
+        _ => Err("a number from 1 to 1024 is wanted".to_owned()),
+    }
+}
+
+/// The number of jobs to use when the user named none.
+pub fn jobs_or_default(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn jobs_have_bounds() {
+        assert!(jobs("0").is_err() && jobs("x").is_err());
+        assert_eq!(jobs("2"), Ok(2));
+    }
+}
