@@ -159,6 +159,11 @@ impl<M: Memory> Counts<M> {
         skipped
     }
 
+    /// Adds to the count of one page, past all bookkeeping: for tests of an imbalance.
+    pub fn adjust(&self, pfn: Pfn, units: i32) {
+        self.with_slot(pfn, |slot| slot.page.add(units as u32));
+    }
+
     /// The mapping count of one page, in granules; `None` if it has no counter.
     pub fn count(&self, pfn: Pfn) -> Option<i32> {
         self.look(pfn).map(|look| look.count)
@@ -348,6 +353,16 @@ pub struct Totals {
     pub negative: u64,
     /// Pages that carry the "reported" mark.
     pub reported: u64,
+}
+
+impl Totals {
+    /// Adds those of another section.
+    pub fn add(&mut self, other: &Totals) {
+        self.mapped += other.mapped;
+        self.units += other.units;
+        self.negative += other.negative;
+        self.reported += other.reported;
+    }
 }
 
 #[inline(always)]

@@ -34,12 +34,14 @@ struct Entry {
 }
 
 impl Entry {
-    const FREE: Entry = Entry {
-        owner: Long::new(0),
-        first: Long::new(0),
-        last: Long::new(0),
-        times: Long::new(0),
-    };
+    const fn free() -> Entry {
+        Entry {
+            owner: Long::new(0),
+            first: Long::new(0),
+            last: Long::new(0),
+            times: Long::new(0),
+        }
+    }
 
     fn set(&self, owner: u64, first: Pfn, last: Pfn, times: u64) {
         self.first.store(first.0);
@@ -54,7 +56,7 @@ impl<const N: usize> Ranges<N> {
     pub const fn new() -> Ranges<N> {
         Ranges {
             generation: Long::new(0),
-            entries: [const { Entry::FREE }; N],
+            entries: [const { Entry::free() }; N],
             widened: Long::new(0),
         }
     }
@@ -76,21 +78,19 @@ impl<const N: usize> Ranges<N> {
         full_barrier();
     }
 
-    /// Takes out one range of `owner` and returns it; `None` if it has none (left). To be called after the
-    /// range was unmapped, or the domain can no longer translate.
-    pub fn remove(&self, owner: u64) -> Option<(Pfn, Pfn)> {
-        self.peek(owner)?;
-        let mut found = None;
+    /// Takes out a mapping of `owner` again. To be called after the range was unmapped.
+    pub fn remove(&self, owner: u64, first: Pfn, last: Pfn) {
         self.write(|entries| {
-            if let Some(entry) = entries.iter().find(|e| e.owner.load() == owner) {
-                found = Some((Pfn(entry.first.load()), Pfn(entry.last.load())));
+            let same = |e: &&Entry| {
+                e.owner.load() == owner && e.first.load() == first.0 && e.last.load() == last.0
+            };
+            if let Some(entry) = entries.iter().find(same) {
                 entry.set(0, Pfn(0), Pfn(0), 0);
             }
         });
-        found
     }
 
-    /// The range that [`Self::remove`] would take out.
+    /// One range of `owner`, if it has any.
     pub fn peek(&self, owner: u64) -> Option<(Pfn, Pfn)> {
         let entry = self.entries.iter().find(|e| e.owner.load() == owner)?;
         Some((Pfn(entry.first.load()), Pfn(entry.last.load())))
@@ -160,8 +160,9 @@ mod tests {
         assert_eq!(ranges.covering(Pfn(16)), Some(1));
         assert_eq!(ranges.covering(Pfn(4096)), Some(0));
         assert_eq!(ranges.totals(), (2, 4112));
-        assert_eq!(ranges.remove(1), Some((Pfn(0), Pfn(4095))));
-        assert_eq!(ranges.remove(1), None);
+        assert_eq!(ranges.peek(1), Some((Pfn(0), Pfn(4095))));
+        ranges.remove(1, Pfn(0), Pfn(4095));
+        assert_eq!(ranges.peek(1), None);
         assert_eq!(ranges.covering(Pfn(15)), Some(1));
     }
 
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(ranges.covering(Pfn(10)), Some(2));
         assert_eq!(ranges.covering(Pfn(21)), Some(2));
         assert_eq!(ranges.covering(Pfn(22)), Some(0));
-        assert_eq!(ranges.remove(2), None);
+        assert_eq!(ranges.peek(2), None);
     }
 
     #[test]

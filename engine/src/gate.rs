@@ -30,6 +30,13 @@ struct Last {
     last: Long,
 }
 
+/// A number that tells call stacks apart (FNV-1a over the return addresses).
+pub fn hash_stack(frames: impl Iterator<Item = u64>) -> u64 {
+    frames.fold(0xcbf2_9ce4_8422_2325, |hash, frame| {
+        (hash ^ frame).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
 /// Where a finding was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {

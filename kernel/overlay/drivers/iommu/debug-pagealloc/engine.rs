@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The engine: the same files as in user space, where they are tested.
+
+#![forbid(unsafe_code)]
+
+pub(crate) mod addr;
+pub(crate) mod check;
+pub(crate) mod counts;
+pub(crate) mod direct;
+pub(crate) mod gate;
+pub(crate) mod geometry;
+pub(crate) mod primitive;
+pub(crate) mod report;

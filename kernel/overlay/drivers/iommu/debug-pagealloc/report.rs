@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Printing of a finding.
+//!
+//! The words are the engine's (`engine/report.rs`); here they meet the kernel log, the call stack and the page
+//! owner. Runs inside the page allocator, so nothing is allocated; printing may re-enter the allocator, which
+//! the gate turns away.
+
+use crate::{
+    engine::{
+        addr::Pfn,
+        check::{Hit, Intent},
+        gate::{hash_stack, Gate, Site},
+        report::{is_allocator, Event, Facts, REFERENCE_LINE, RULER, TITLE},
+    },
+    page_ext::GEOMETRY,
+    stats::STATS,
+    COUNTS, //
+};
+use kernel::{
+    bindings,
+    ffi::{c_char, c_ulong, c_void},
+    fmt,
+    task::Task, //
+};
+
+static GATE: Gate = Gate::new();
+
+/// Frames that are kept of a call stack.
+const DEPTH: usize = 32;
+
+/// The call stack of an alloc or free.
+struct Stack {
+    entries: [c_ulong; DEPTH],
+    len: usize,
+    /// Index of the first function that belongs to neither the sanitizer nor an allocator.
+    culprit: usize,
+}
+
+impl Stack {
+    fn here() -> Stack {
+        let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
+        // SAFETY: The pointer is valid for writes of `DEPTH` entries.
+        let len = unsafe { bindings::stack_trace_save(entries.as_mut_ptr(), DEPTH as u32, 0) } as usize;
+        let len = len.min(DEPTH);
+        let known = entries.get(..len).unwrap_or(&[]);
+        let culprit = known.iter().position(|&entry| !is_internal(entry)).unwrap_or(0);
+        Stack { entries, len, culprit }
+    }
+
+    /// The frames from the one that is to blame.
+    fn callers(&self) -> &[c_ulong] {
+        self.entries.get(self.culprit..self.len).unwrap_or(&[])
+    }
+
+    /// All frames but those of the sanitizer itself.
+    fn frames(&self) -> impl Iterator<Item = c_ulong> + '_ {
+        let ours = |entry: c_ulong| with_symbol(entry, |name| name.starts_with("_R") || name.contains("iommu_debug_") || name.contains("stack_trace_save"));
+        let skip = self.entries.iter().take(self.culprit).rposition(|&entry| ours(entry));
+        self.entries.iter().copied().take(self.len).skip(skip.map_or(0, |last| last + 1))
+    }
+}
+
+fn is_internal(entry: c_ulong) -> bool {
+    with_symbol(entry, is_allocator)
+}
+
+/// Calls `then` with the name of the function that an address lies in.
+fn with_symbol<R>(entry: c_ulong, then: impl FnOnce(&str) -> R) -> R {
+    let mut name = [0u8; 64];
+    // SAFETY: `name` is valid for writes of its length, and `%ps` takes a pointer of any value.
+    let len = unsafe {
+        bindings::scnprintf(
+            name.as_mut_ptr().cast::<c_char>(),
+            name.len(),
+            c"%ps".as_ptr().cast::<c_char>(),
+            entry as *const c_void,
+        )
+    };
+    let name = name.get(..len as usize).unwrap_or(&[]);
+    then(core::str::from_utf8(name).unwrap_or(""))
+}
+
+/// Prints one line, without the prefix that `pr_err!` puts before it.
+fn line(args: fmt::Arguments<'_>) {
+    // SAFETY: `%pA` takes a pointer to format arguments, which are valid for the call.
+    unsafe {
+        bindings::_printk(
+            c"\x013%pA\n".as_ptr().cast::<c_char>(),
+            core::ptr::from_ref(&args).cast::<c_void>(),
+        )
+    };
+}
+
+fn symbol_line(entry: c_ulong) {
+    // SAFETY: `%pS` takes a pointer of any value.
+    unsafe { bindings::_printk(c"\x013 %pS\n".as_ptr().cast::<c_char>(), entry as *const c_void) };
+}
+
+/// Reports pages that are a finding: once, and unless they belong to the report before.
+pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &Intent<'_>) {
+    let task = Task::current_raw();
+    let Some(gate) = GATE.enter(task as u64) else {
+        STATS.turned_away.add(1);
+        return;
+    };
+    let stack = Stack::here();
+    let site = Site { task: task as u64, stack: hash_stack(stack.callers().iter().map(|&e| e as u64)) };
+    let more = gate.continues(site, hit, |pfn| COUNTS.count(pfn).is_some_and(|count| count != 0));
+    COUNTS.mark_reported(first, pages, intent);
+    if more {
+        STATS.continued.add(1);
+        return;
+    }
+    gate.remember(site, hit);
+    STATS.findings.add(1);
+
+    print(first, pages, event, hit, &stack);
+    // SAFETY: Any flag and origin are allowed.
+    unsafe {
+        bindings::add_taint(bindings::TAINT_BAD_PAGE, bindings::lockdep_ok_LOCKDEP_STILL_OK);
+        bindings::check_panic_on_warn(c"DMASAN".as_ptr().cast::<c_char>());
+    }
+}
+
+fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
+    let class = event.class(hit.count);
+    line(fmt!("{RULER}"));
+    title(fmt!("{TITLE}{}", class.name()), stack);
+    with_task(|comm, pid| {
+        line(fmt!(
+            "{}",
+            Facts {
+                pfn: first.0,
+                phys: first.0 << GEOMETRY.page_shift(),
+                order: pages.next_power_of_two().trailing_zeros(),
+                pages,
+                mapped: hit.mapped,
+                first: hit.first.0,
+                last: hit.last.0,
+                count: hit.count,
+                // SAFETY: Any context; the CPU may change right after.
+                cpu: unsafe { bindings::raw_smp_processor_id() },
+                comm,
+                pid,
+            }
+        ))
+    });
+    line(fmt!("{REFERENCE_LINE}"));
+    line(fmt!(""));
+    line(fmt!("{}", event.heading()));
+    stack.frames().for_each(symbol_line);
+    // SAFETY: The page has counters, so it has a `struct page`.
+    unsafe { bindings::iommu_debug_dump_page_owner(hit.first.0 as c_ulong) };
+    line(fmt!(""));
+    // SAFETY: The argument is a log level.
+    unsafe { bindings::dump_stack_print_info(bindings::KERN_ERR.as_ptr().cast::<c_char>()) };
+    line(fmt!("{RULER}"));
+}
+
+fn title(text: fmt::Arguments<'_>, stack: &Stack) {
+    let entry = stack.callers().first().copied().unwrap_or(0);
+    // SAFETY: `%pA` takes a pointer to format arguments, which are valid for the call; `%pS` takes a pointer of
+    // any value.
+    unsafe {
+        bindings::_printk(
+            c"\x013%pA in %pS\n".as_ptr().cast::<c_char>(),
+            core::ptr::from_ref(&text).cast::<c_void>(),
+            entry as *const c_void,
+        )
+    };
+}
+
+/// Calls `then` with the name and the process id of the current task.
+fn with_task(then: impl FnOnce(&str, i32)) {
+    // SAFETY: The current task exists while it runs. Its name may be changed meanwhile; it is always
+    // terminated, and each byte is copied once.
+    let (comm, pid) = unsafe {
+        let task = Task::current_raw();
+        ((&raw const (*task).comm).read_volatile(), (*task).pid)
+    };
+    let bytes = comm.map(|c| c as u8);
+    let len = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    then(core::str::from_utf8(bytes.get(..len).unwrap_or(&[])).unwrap_or("?"), pid)
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the sanitizer did, and what it could not do: `/sys/kernel/debug/dmasan/stats`.
+//!
+//! Nothing on the way of an ordinary map, unmap or check is counted here.
+
+use crate::{
+    engine::{counts::Totals, primitive::Long},
+    page_ext::sections,
+    COUNTS, DIRECT, //
+};
+use kernel::{debugfs::Dir, fmt, prelude::*};
+
+/// Counters of rare events.
+pub(crate) struct Stats {
+    /// Reports printed.
+    pub(crate) findings: Long,
+    /// Events that belong to the report before and were not printed again.
+    pub(crate) continued: Long,
+    /// Events that could not be reported because another report was being printed for too long, or by the
+    /// same task.
+    pub(crate) turned_away: Long,
+    /// Pages that a map covered and that have no counters: MMIO, offline memory.
+    pub(crate) skipped: Long,
+    /// Ranges whose last byte is beyond the last address.
+    pub(crate) bad_ranges: Long,
+    /// Unmaps that removed more than they were asked for.
+    pub(crate) over_unmaps: Long,
+    /// Unmaps that removed less than they were asked for.
+    pub(crate) short_unmaps: Long,
+    /// Unmaps of a page table driver that could not be translated.
+    pub(crate) untranslated: Long,
+}
+
+/// The counters of this boot.
+pub(crate) static STATS: Stats = Stats {
+    findings: Long::new(0),
+    continued: Long::new(0),
+    turned_away: Long::new(0),
+    skipped: Long::new(0),
+    bad_ranges: Long::new(0),
+    over_unmaps: Long::new(0),
+    short_unmaps: Long::new(0),
+    untranslated: Long::new(0),
+};
+
+impl Stats {
+    /// Counts, and the first time prints, a range that cannot be.
+    #[cold]
+    pub(crate) fn bad_range(&self, start: u64, size: usize) {
+        if self.bad_ranges.load() == 0 {
+            pr_warn!("range {start:#x}+{size:#x} passes the last address, not counted\n");
+        }
+        self.bad_ranges.add(1);
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut totals = Totals::default();
+        for section in (0..sections()).filter_map(|number| COUNTS.section_totals(number)) {
+            totals.add(&section);
+        }
+        let (direct_ranges, direct_pages) = DIRECT.totals();
+        let rows: [(&str, i64); 16] = [
+            ("findings", self.findings.load() as i64),
+            ("findings_continued", self.continued.load() as i64),
+            ("findings_turned_away", self.turned_away.load() as i64),
+            ("pages_mapped", totals.mapped as i64),
+            ("pages_negative", totals.negative as i64),
+            ("pages_reported", totals.reported as i64),
+            ("sum_of_counts", totals.units),
+            ("direct_ranges", direct_ranges as i64),
+            ("direct_pages", direct_pages as i64),
+            ("direct_ranges_widened", DIRECT.widened() as i64),
+            ("skipped_no_page", self.skipped.load() as i64),
+            ("bad_ranges", self.bad_ranges.load() as i64),
+            ("over_unmaps", self.over_unmaps.load() as i64),
+            ("short_unmaps", self.short_unmaps.load() as i64),
+            ("untranslated_unmaps", self.untranslated.load() as i64),
+            ("bytes_per_page", size_of::<u64>() as i64),
+        ];
+        for (name, value) in rows {
+            writeln!(f, "{name}: {value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates the debugfs file, for good.
+pub(crate) fn publish() -> Result {
+    let dir = Dir::new(c"dmasan");
+    let file = KBox::pin_init(
+        dir.read_callback_file(c"stats", (), &|_: &(), f: &mut fmt::Formatter<'_>| STATS.show(f)),
+        GFP_KERNEL,
+    )?;
+    // The file is there as long as the kernel is.
+    core::mem::forget(file);
+    core::mem::forget(dir);
+    Ok(())
+}
