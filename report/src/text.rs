@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A report for eyes: every finding in full, then a table of them. The same report gives the same text.
+
+use crate::model::{BootState, Finding, Report, Site, Step};
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// How to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// With terminal colours.
+    pub color: bool,
+    /// The table only, without the findings' text.
+    pub brief: bool,
+}
+
+impl Style {
+    fn paint(self, code: &str, text: &str) -> String {
+        match self.color {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    fn quiet(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+}
+
+/// Writes a report.
+pub fn to_string(report: &Report, style: Style) -> String {
+    let mut out = String::new();
+    if !style.brief {
+        for (number, finding) in report.findings.iter().enumerate() {
+            write_finding(&mut out, report, finding, number + 1, style);
+        }
+    }
+    write_events(&mut out, report, style);
+    write_table(&mut out, report, style);
+    write_summary(&mut out, report, style);
+    out
+}
+
+/// A finding's heading, its lines, and what is missing of it.
+fn write_finding(out: &mut String, report: &Report, finding: &Finding, number: usize, style: Style) {
+    let heading = format!("finding {number} of {}: {}", report.findings.len(), headline(finding));
+    line(out, &style.bad(&heading));
+    let mut place = format!("log line {}", finding.line);
+    if let Some(time) = finding.time_us {
+        let _ = write!(place, ", {} s after boot", seconds(time));
+    }
+    if let Some(index) = finding.step {
+        let text = report.steps.iter().find(|step| step.index == index).map_or("", |step| step.text.as_str());
+        let _ = write!(place, ", step {index}: {}", printable(text));
+    }
+    line(out, &style.quiet(&format!("  {place}")));
+    line(out, "");
+    for raw in &finding.raw {
+        line(out, printable(raw).trim_end());
+    }
+    if finding.raw_dropped > 0 {
+        line(out, &format!("[{} more lines of it are not kept]", finding.raw_dropped));
+    }
+    if let Some(cut) = finding.cut {
+        line(out, &style.bad(&format!("[cut at line {} of the log: {}]", cut.line, cut.by)));
+    }
+    line(out, "");
+}
+
+/// Trouble and warnings of the kernel.
+fn write_events(out: &mut String, report: &Report, style: Style) {
+    for trouble in &report.trouble {
+        let text = format!("kernel trouble, log line {}: {}", trouble.line, printable(&trouble.text));
+        line(out, &style.bad(&text));
+    }
+    for warning in &report.warnings {
+        line(out, &format!("kernel warning, log line {}: {}", warning.line, printable(&warning.text)));
+    }
+    if !report.trouble.is_empty() || !report.warnings.is_empty() {
+        line(out, "");
+    }
+}
+
+/// One row for each finding, and one for each step without any.
+fn write_table(out: &mut String, report: &Report, style: Style) {
+    if report.findings.is_empty() && report.steps.is_empty() {
+        return;
+    }
+    let mut rows = vec![["step", "class", "where", "page(s)"].map(str::to_owned)];
+    for finding in report.findings.iter().filter(|finding| !has_step(report, finding)) {
+        rows.push(row("-".to_owned(), finding));
+    }
+    for step in &report.steps {
+        let name = step_name(step);
+        let before = rows.len();
+        rows.extend(report.in_step(step.index).map(|finding| row(name.clone(), finding)));
+        if rows.len() == before {
+            rows.push([name, "no findings".to_owned(), "-".to_owned(), "-".to_owned()]);
+        }
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    for (number, [step, class, place, pages]) in rows.iter().enumerate() {
+        let [a, b, c] = widths;
+        let text = format!("{step:a$}  {class:b$}  {place:c$}  {pages}");
+        line(out, &if number == 0 { style.paint("1", text.trim_end()) } else { text.trim_end().to_owned() });
+    }
+    line(out, "");
+}
+
+fn has_step(report: &Report, finding: &Finding) -> bool {
+    finding.step.is_some_and(|index| report.steps.iter().any(|step| step.index == index))
+}
+
+fn row(step: String, finding: &Finding) -> [String; 4] {
+    let mut class = printable(finding.class.as_str()).into_owned();
+    if finding.truncated {
+        class.push_str(" (cut)");
+    }
+    [step, class, finding.site.as_ref().map_or_else(|| "-".to_owned(), place), pages(finding)]
+}
+
+fn step_name(step: &Step) -> String {
+    let mut name = format!("{} {}", step.index, printable(&step.text));
+    match step.rc {
+        Some(0) => {}
+        Some(rc) => {
+            let _ = write!(name, " (exit {rc})");
+        }
+        None if step.ended => {}
+        None => name.push_str(" (did not end)"),
+    }
+    name
+}
+
+/// The last line: how many, and what a clean log does not prove.
+fn write_summary(out: &mut String, report: &Report, style: Style) {
+    let kernel = report.kernel.as_ref().map_or(String::new(), |release| format!(", kernel {}", printable(release)));
+    let count = match report.findings.len() {
+        0 => style.good("no findings"),
+        1 => style.bad("1 finding"),
+        n => style.bad(&format!("{n} findings")),
+    };
+    line(out, &format!("{count}{kernel}"));
+    if report.truncated {
+        line(out, "at least one report is cut: the log may hide more");
+    }
+    if report.left_out > 0 {
+        line(out, &format!("{} more findings, troubles or warnings were left out", report.left_out));
+    }
+    match &report.boot {
+        None if report.findings.is_empty() => {
+            line(out, "note: the log does not show that the sanitizer was on");
+        }
+        Some(boot) if boot.state != BootState::On || boot.notes.len() > 1 => {
+            for note in &boot.notes {
+                line(out, &format!("note: {}", printable(note)));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Class and place of a finding, in one line.
+pub fn headline(finding: &Finding) -> String {
+    let class = printable(finding.class.as_str());
+    match &finding.site {
+        Some(site) => format!("{class} in {}", place(site)),
+        None => class.into_owned(),
+    }
+}
+
+fn place(site: &Site) -> String {
+    let mut text = printable(&site.symbol).into_owned();
+    if let (Some(offset), Some(size)) = (site.offset, site.size) {
+        let _ = write!(text, "+{offset:#x}/{size:#x}");
+    }
+    if let Some(module) = &site.module {
+        let _ = write!(text, " [{}]", printable(module));
+    }
+    text
+}
+
+/// `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the event.
+fn pages(finding: &Finding) -> String {
+    let facts = &finding.facts;
+    let (Some(first), Some(last)) = (facts.value("first").or(facts.value("pfn")), facts.value("last").or(facts.value("pfn")))
+    else {
+        return "-".to_owned();
+    };
+    let mut text = if first == last { first.to_owned() } else { format!("{first}-{last}") };
+    if let (Some(mapped), Some(pages)) = (facts.value("mapped"), facts.value("pages")) {
+        if pages != "1" {
+            let _ = write!(text, " ({mapped} of {pages})");
+        }
+    }
+    printable(&text).into_owned()
+}
+
+fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+/// Makes text from a log harmless for a terminal: what could move the cursor, colour, or reorder is spelled out.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            c if !is_unsafe(c) => out.push(c),
+            c if (c as u32) < 0x100 => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            c => {
+                let _ = write!(out, "\\u{{{:x}}}", c as u32);
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control() && c != '\t'
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn controls_are_spelled_out() {
+        assert_eq!(printable("a\tb \x1b[31m\x07\u{9b}\u{202e}"), "a\tb \\x1b[31m\\x07\\x9b\\u{202e}");
+        assert_eq!(printable("größe"), "größe");
+    }
+}
