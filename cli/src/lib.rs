@@ -9,11 +9,12 @@ pub mod error;
 pub mod exec;
 pub mod kernel;
 pub mod process;
+pub mod report;
 pub mod root;
 pub mod run;
 pub mod ui;
 
-use args::{BuildArgs, Cli, Command, KernelCommand, ReportArgs};
+use args::{BuildArgs, Cli, Command, KernelCommand};
 use error::{Error, Exit, Result};
 use exec::Exec;
 
@@ -27,7 +28,7 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
             Err(Error::failed("`dmasan kernel patch` is not built yet"))
         }
         Command::Run(args) => run::run(exec, args),
-        Command::Report(args) => report(args),
+        Command::Report(args) => report::run(exec, cli.global.color, args),
     }
 }
 
@@ -43,8 +44,4 @@ fn kernel_build(exec: &Exec, args: &BuildArgs) -> Result<Exit> {
     let kernel = kernel::build(exec, &cache, &env, &spec)?;
     println!("{}", kernel.image.display());
     Ok(Exit::Clean)
-}
-
-fn report(_args: &ReportArgs) -> Result<Exit> {
-    Err(Error::failed("`dmasan report` is not built yet"))
 }

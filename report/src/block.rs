@@ -8,8 +8,11 @@
 use crate::facts::facts;
 use crate::kind::{stack_title, Kind};
 use crate::line::Line;
-use crate::model::{Class, Cut, CutBy, Facts, Finding, Frame, Origin, PageOwner, Process, Site, Stack};
+use crate::model::{
+    Class, Cut, CutBy, Facts, Finding, Frame, Origin, PageOwner, Process, Site, Stack,
+};
 use crate::{owner, symbol};
+use dmasan_engine::report::is_allocator;
 
 /// Bounds of what is kept of one report.
 const MAX_RAW: usize = 600;
@@ -73,7 +76,13 @@ pub(crate) struct Block {
 
 impl Block {
     /// Begins with the title line of one of ours.
-    pub(crate) fn ours(line: &Line<'_>, title: &str, class: Class, site: Option<Site>, ruler: Option<&str>) -> Block {
+    pub(crate) fn ours(
+        line: &Line<'_>,
+        title: &str,
+        class: Class,
+        site: Option<Site>,
+        ruler: Option<&str>,
+    ) -> Block {
         let mut block = Block::empty(line, Origin::Dmasan, class, Stage::Ours);
         block.finding.title = clip(title);
         block.finding.site = site;
@@ -125,7 +134,13 @@ impl Block {
             raw_dropped: 0,
         };
         let section = Section::Head;
-        Block { finding, section, before_nested: section, stage, pending: Vec::new() }
+        Block {
+            finding,
+            section,
+            before_nested: section,
+            stage,
+            pending: Vec::new(),
+        }
     }
 
     /// Sets the step to which it belongs.
@@ -141,7 +156,10 @@ impl Block {
 
     /// The warning that was read is not about a page, and no finding.
     pub(crate) fn is_plain_warning(&self) -> bool {
-        matches!(self.stage, Stage::Cut | Stage::Warning { check: false } | Stage::Ended { check: false })
+        matches!(
+            self.stage,
+            Stage::Cut | Stage::Warning { check: false } | Stage::Ended { check: false }
+        )
     }
 
     /// Time and title, by which a line that is printed twice is recognised.
@@ -234,31 +252,49 @@ impl Block {
             return self.frame(frame);
         }
         if owner::is_owner(text) {
-            let page_owner = self.finding.page_owner.get_or_insert_with(PageOwner::default);
+            let page_owner = self
+                .finding
+                .page_owner
+                .get_or_insert_with(PageOwner::default);
             self.section = Section::Owner(owner::line(page_owner, &clip(text)));
         } else if let Some(title) = stack_title(text) {
             self.section = Section::Stack;
             if self.finding.stacks.len() < MAX_STACKS {
-                self.finding.stacks.push(Stack { title: clip(title), frames: Vec::new() });
+                self.finding.stacks.push(Stack {
+                    title: clip(title),
+                    frames: Vec::new(),
+                });
             } else {
                 self.section = Section::Head;
             }
         } else if let Some(facts) = facts(text) {
-            for (key, value) in facts.into_iter().take(MAX_FACTS.saturating_sub(self.finding.facts.len())) {
+            for (key, value) in facts
+                .into_iter()
+                .take(MAX_FACTS.saturating_sub(self.finding.facts.len()))
+            {
                 self.finding.facts.add(key, value);
             }
         } else if text.starts_with("CPU: ") {
-            self.finding.process.get_or_insert_with(|| process(&clip(text)));
+            self.finding
+                .process
+                .get_or_insert_with(|| process(&clip(text)));
             self.section = Section::Head;
         } else if let Some(name) = text.strip_prefix("Hardware name: ") {
-            self.finding.hardware.get_or_insert_with(|| clip(name.trim()));
+            self.finding
+                .hardware
+                .get_or_insert_with(|| clip(name.trim()));
         }
     }
 
     fn frame(&mut self, frame: Frame) {
         match self.section {
             Section::Stack => {
-                if let Some(stack) = self.finding.stacks.last_mut().filter(|s| s.frames.len() < MAX_FRAMES) {
+                if let Some(stack) = self
+                    .finding
+                    .stacks
+                    .last_mut()
+                    .filter(|s| s.frames.len() < MAX_FRAMES)
+                {
                     stack.frames.push(frame);
                 }
             }
@@ -297,7 +333,11 @@ impl Block {
         }
         let whole = match self.stage {
             Stage::Ours => cut.is_none(),
-            Stage::Leak => self.finding.page_owner.as_ref().is_none_or(owner::is_complete),
+            Stage::Leak => self
+                .finding
+                .page_owner
+                .as_ref()
+                .is_none_or(owner::is_complete),
             _ => false,
         };
         if !whole {
@@ -323,24 +363,32 @@ pub(crate) fn clip(text: &str) -> String {
 fn process(text: &str) -> Process {
     let number = |name: &str| {
         let (_, rest) = text.split_once(name)?;
-        rest.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        rest.trim_start()
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
     };
     let comm = text.split_once("Comm: ").map(|(_, rest)| {
-        let end = ["Kdump: ", "Not tainted", "Tainted: "].iter().filter_map(|mark| rest.find(mark)).min();
+        let end = ["Kdump: ", "Not tainted", "Tainted: "]
+            .iter()
+            .filter_map(|mark| rest.find(mark))
+            .min();
         rest[..end.unwrap_or(rest.len())].trim().to_owned()
     });
-    Process { cpu: number("CPU:"), pid: number(" PID:"), comm, raw: text.trim_end().to_owned() }
+    Process {
+        cpu: number("CPU:"),
+        pid: number(" PID:"),
+        comm,
+        raw: text.trim_end().to_owned(),
+    }
 }
 
 /// The reference names its own check; what matters is who called the allocator: the innermost function of a
 /// module, or else the innermost one that is not the allocator itself.
 fn culprit(stacks: &[Stack]) -> Option<Site> {
-    const ALLOCATOR: [&str; 12] = [
-        "__iommu_debug_", "__free_", "free_", "___free_", "__alloc_", "alloc_pages", "alloc_frozen_", "get_page_from_",
-        "prep_new_page", "post_alloc_hook", "folio_alloc", "__folio_",
-    ];
     let mut frames = stacks.first()?.frames.iter().filter(|frame| frame.reliable);
     let of_module = frames.clone().find(|frame| frame.site.module.is_some());
-    let of_kernel = frames.find(|frame| !ALLOCATOR.iter().any(|begin| frame.site.symbol.starts_with(begin)));
+    let of_kernel = frames.find(|frame| !is_allocator(&frame.site.symbol));
     of_module.or(of_kernel).map(|frame| frame.site.clone())
 }

@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Reads a report's line of `[key=value]` facts.
 
-/// The facts of a line that holds nothing else; none for any other line.
+use dmasan_engine::report::parse_facts;
+
+/// The facts of a line that holds nothing else; none for any other line. The engine, which writes them, reads them.
 pub(crate) fn facts(text: &str) -> Option<Vec<(&str, &str)>> {
-    let mut rest = text.trim();
-    let mut facts = Vec::new();
+    is_facts_line(text.trim()).then(|| parse_facts(text).collect())
+}
+
+/// Nothing but pairs in brackets, with blanks between: not an ordinary message with a bracket in it.
+fn is_facts_line(mut rest: &str) -> bool {
+    if rest.is_empty() {
+        return false;
+    }
     while !rest.is_empty() {
-        let (fact, after) = rest.strip_prefix('[')?.split_once(']')?;
-        let (key, value) = fact.split_once('=')?;
-        if key.is_empty() || fact.contains([' ', '[']) {
-            return None;
+        let Some((fact, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'))
+        else {
+            return false;
+        };
+        if fact.starts_with('=') || !fact.contains('=') || fact.contains([' ', '[']) {
+            return false;
         }
-        facts.push((key, value));
         rest = after.trim_start();
     }
-    (!facts.is_empty()).then_some(facts)
+    true
 }
 
 #[cfg(test)]

@@ -67,7 +67,14 @@ fn skip_escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 
 /// Takes a plain line apart.
 pub(crate) fn split(number: u64, plain: &str) -> Line<'_> {
-    let mut line = Line { number, time_us: None, caller: None, prefixed: false, foreign: false, text: plain };
+    let mut line = Line {
+        number,
+        time_us: None,
+        caller: None,
+        prefixed: false,
+        foreign: false,
+        text: plain,
+    };
     if !logger(&mut line) {
         brackets(&mut line);
         monotonic(&mut line);
@@ -84,12 +91,18 @@ pub(crate) fn split(number: u64, plain: &str) -> Line<'_> {
 
 /// Logger prefix: date, host, identifier. True if there was one.
 fn logger(line: &mut Line<'_>) -> bool {
-    let Some(rest) = syslog_date(line.text).or_else(|| iso_date(line.text)) else { return false };
-    let Some((host, rest)) = rest.split_once(' ') else { return false };
+    let Some(rest) = syslog_date(line.text).or_else(|| iso_date(line.text)) else {
+        return false;
+    };
+    let Some((host, rest)) = rest.split_once(' ') else {
+        return false;
+    };
     if host.is_empty() || host.ends_with(':') {
         return false;
     }
-    let Some(rest) = identifier(line, rest) else { return false };
+    let Some(rest) = identifier(line, rest) else {
+        return false;
+    };
     line.text = rest;
     if line.prefixed {
         brackets(line);
@@ -111,9 +124,14 @@ fn identifier<'a>(line: &mut Line<'_>, text: &'a str) -> Option<&'a str> {
 
 /// `Nov 22 13:00:00 `; what follows it.
 fn syslog_date(text: &str) -> Option<&str> {
-    const MONTHS: [&str; 12] =
-        ["Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec "];
-    let rest = MONTHS.iter().find_map(|month| text.strip_prefix(month))?.trim_start_matches(' ');
+    const MONTHS: [&str; 12] = [
+        "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ",
+        "Dec ",
+    ];
+    let rest = MONTHS
+        .iter()
+        .find_map(|month| text.strip_prefix(month))?
+        .trim_start_matches(' ');
     let (day, rest) = rest.split_once(' ')?;
     let (clock, rest) = rest.split_once(' ')?;
     (is_number(day) && is_clock(clock)).then_some(rest)
@@ -137,7 +155,9 @@ fn is_number(text: &str) -> bool {
 
 fn is_clock(text: &str) -> bool {
     let mut parts = text.splitn(3, ':');
-    parts.by_ref().all(|p| p.bytes().all(|b| b.is_ascii_digit() || b == b'.') && p.len() >= 2)
+    parts
+        .by_ref()
+        .all(|p| p.bytes().all(|b| b.is_ascii_digit() || b == b'.') && p.len() >= 2)
         && text.matches(':').count() == 2
 }
 
@@ -167,10 +187,16 @@ fn brackets(line: &mut Line<'_>) {
 
 /// `kern  :warn  : ` of `dmesg -x`.
 fn facility(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix("kern")?.trim_start_matches(' ').strip_prefix(':')?;
+    let rest = text
+        .strip_prefix("kern")?
+        .trim_start_matches(' ')
+        .strip_prefix(':')?;
     let (level, rest) = rest.split_once(':')?;
     let level = level.trim_end_matches(' ');
-    let known = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"].contains(&level);
+    let known = [
+        "emerg", "alert", "crit", "err", "warn", "notice", "info", "debug",
+    ]
+    .contains(&level);
     known.then(|| rest.strip_prefix(' ').unwrap_or(rest))
 }
 
@@ -186,7 +212,11 @@ fn time(text: &str) -> Option<(Option<u64>, &str)> {
     let stamp = stamp.trim_start_matches(' ');
     if let Some((seconds, micros)) = stamp.split_once('.') {
         if micros.len() == 6 && is_number(seconds) && is_number(micros) {
-            let time = seconds.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros.parse().ok()?)?;
+            let time = seconds
+                .parse::<u64>()
+                .ok()?
+                .checked_mul(1_000_000)?
+                .checked_add(micros.parse().ok()?)?;
             return Some((Some(time), rest));
         }
         return None;
@@ -213,8 +243,13 @@ fn monotonic(line: &mut Line<'_>) {
     if line.time_us.is_none() || line.caller.is_some() {
         return;
     }
-    let Some((host, rest)) = line.text.split_once(' ') else { return };
-    let host_like = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let Some((host, rest)) = line.text.split_once(' ') else {
+        return;
+    };
+    let host_like = !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if let (true, Some(rest)) = (host_like, rest.strip_prefix("kernel: ")) {
         line.text = rest;
         brackets(line);
@@ -223,7 +258,9 @@ fn monotonic(line: &mut Line<'_>) {
 
 /// Where a time that looks like the kernel's begins inside of a line.
 fn late_time(text: &str) -> Option<usize> {
-    text.match_indices('[').map(|(at, _)| at).find(|&at| matches!(time(&text[at..]), Some((Some(_), _))))
+    text.match_indices('[')
+        .map(|(at, _)| at)
+        .find(|&at| matches!(time(&text[at..]), Some((Some(_), _))))
 }
 
 #[cfg(test)]
@@ -236,21 +273,69 @@ mod tests {
     #[case::time("[    5.123456] BUG: x", Some(5_123_456), None, true, "BUG: x")]
     #[case::indented("[    5.123456]  f+0x1/0x2", Some(5_123_456), None, true, " f+0x1/0x2")]
     #[case::empty("[    5.123456] ", Some(5_123_456), None, true, "")]
-    #[case::task("[    5.123456][   T71] BUG: x", Some(5_123_456), Some("T71"), true, "BUG: x")]
-    #[case::cpu("[ 1234.000001][    C1]  f+0x1/0x2", Some(1_234_000_001), Some("C1"), true, " f+0x1/0x2")]
+    #[case::task(
+        "[    5.123456][   T71] BUG: x",
+        Some(5_123_456),
+        Some("T71"),
+        true,
+        "BUG: x"
+    )]
+    #[case::cpu(
+        "[ 1234.000001][    C1]  f+0x1/0x2",
+        Some(1_234_000_001),
+        Some("C1"),
+        true,
+        " f+0x1/0x2"
+    )]
     #[case::level("<4>BUG: x", None, None, true, "BUG: x")]
     #[case::level_time("<4>[    5.123456] BUG: x", Some(5_123_456), None, true, "BUG: x")]
     #[case::syslog("Nov 22 13:00:00 host kernel: BUG: x", None, None, true, "BUG: x")]
-    #[case::syslog_day("Nov  2 13:00:00 host kernel:  f+0x1/0x2", None, None, true, " f+0x1/0x2")]
-    #[case::syslog_time("Nov 22 13:00:00 h kernel: [    5.123456][  T7] BUG: x", Some(5_123_456), Some("T7"), true, "BUG: x")]
-    #[case::iso("2026-11-22T13:00:00.123456+00:00 host kernel: BUG: x", None, None, true, "BUG: x")]
-    #[case::facility("kern  :warn  : [    5.123456] BUG: x", Some(5_123_456), None, true, "BUG: x")]
+    #[case::syslog_day(
+        "Nov  2 13:00:00 host kernel:  f+0x1/0x2",
+        None,
+        None,
+        true,
+        " f+0x1/0x2"
+    )]
+    #[case::syslog_time(
+        "Nov 22 13:00:00 h kernel: [    5.123456][  T7] BUG: x",
+        Some(5_123_456),
+        Some("T7"),
+        true,
+        "BUG: x"
+    )]
+    #[case::iso(
+        "2026-11-22T13:00:00.123456+00:00 host kernel: BUG: x",
+        None,
+        None,
+        true,
+        "BUG: x"
+    )]
+    #[case::facility(
+        "kern  :warn  : [    5.123456] BUG: x",
+        Some(5_123_456),
+        None,
+        true,
+        "BUG: x"
+    )]
     #[case::wall("[Sun Nov 22 13:00:00 2026] BUG: x", None, None, true, "BUG: x")]
-    #[case::monotonic("[    5.123456] host kernel: BUG: x", Some(5_123_456), None, true, "BUG: x")]
+    #[case::monotonic(
+        "[    5.123456] host kernel: BUG: x",
+        Some(5_123_456),
+        None,
+        true,
+        "BUG: x"
+    )]
     #[case::prompt("/ # [    5.123456] BUG: x", Some(5_123_456), None, true, "BUG: x")]
     #[case::facts("[pfn=0x1] [order=0]", None, None, false, "[pfn=0x1] [order=0]")]
     #[case::not_time("[5.1] x", None, None, false, "[5.1] x")]
-    #[case::huge_time("[99999999999999999999.123456] x", None, None, false, "[99999999999999999999.123456] x")]
+    #[case::huge_time(
+        "[99999999999999999999.123456] x",
+        None,
+        None,
+        false,
+        "[99999999999999999999.123456] x"
+    )]
     fn prefixes(
         #[case] input: &str,
         #[case] time_us: Option<u64>,
@@ -258,12 +343,25 @@ mod tests {
         #[case] prefixed: bool,
         #[case] text: &str,
     ) {
-        assert_eq!(split(7, input), Line { number: 7, time_us, caller, prefixed, foreign: false, text });
+        assert_eq!(
+            split(7, input),
+            Line {
+                number: 7,
+                time_us,
+                caller,
+                prefixed,
+                foreign: false,
+                text
+            }
+        );
     }
 
     #[test]
     fn another_programs_line_is_told_apart() {
-        let line = split(1, "Nov 22 13:00:00 host sshd[71]: BUG: DMASAN: made up in x");
+        let line = split(
+            1,
+            "Nov 22 13:00:00 host sshd[71]: BUG: DMASAN: made up in x",
+        );
         assert!(line.foreign && !line.prefixed);
     }
 

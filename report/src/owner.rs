@@ -57,8 +57,14 @@ pub(crate) fn frame(owner: &mut PageOwner, part: Part, frame: Frame, max: usize)
 /// Page owner has said everything that it says: the free is the last thing, or the reason why it says nothing.
 pub(crate) fn is_complete(owner: &PageOwner) -> bool {
     let missing = |what: &str| owner.notes.iter().any(|note| note.contains(what));
-    let freed = owner.freed.as_ref().is_some_and(|event| !event.frames.is_empty());
-    freed || missing("free stack trace missing") || missing("not present") || missing("not page extension")
+    let freed = owner
+        .freed
+        .as_ref()
+        .is_some_and(|event| !event.frames.is_empty());
+    freed
+        || missing("free stack trace missing")
+        || missing("not present")
+        || missing("not page extension")
 }
 
 /// Task and time of an event: `..., pid 71, tgid 71 (insmod), ts 5678` or `... pid 71 tgid 71 ts 5678 stack trace:`.
@@ -89,17 +95,33 @@ mod tests {
     #[test]
     fn allocation_and_free() {
         let mut owner = PageOwner::default();
-        assert_eq!(line(&mut owner, "page_owner tracks the page as freed"), Part::Notes);
-        let alloc = "page last allocated via order 0, migratetype Unmovable, gfp_mask 0xcc0(GFP_KERNEL), \
+        assert_eq!(
+            line(&mut owner, "page_owner tracks the page as freed"),
+            Part::Notes
+        );
+        let alloc =
+            "page last allocated via order 0, migratetype Unmovable, gfp_mask 0xcc0(GFP_KERNEL), \
                      pid 73, tgid 72 (a (b), c), ts 4697630433";
         assert_eq!(line(&mut owner, alloc), Part::Allocated);
-        assert_eq!(line(&mut owner, "page last free pid 74 tgid 74 ts 4697765926 stack trace:"), Part::Freed);
+        assert_eq!(
+            line(
+                &mut owner,
+                "page last free pid 74 tgid 74 ts 4697765926 stack trace:"
+            ),
+            Part::Freed
+        );
         assert_eq!(owner.state.as_deref(), Some("freed"));
         let allocated = owner.allocated.unwrap();
-        assert_eq!((allocated.pid, allocated.ts_ns), (Some(73), Some(4_697_630_433)));
+        assert_eq!(
+            (allocated.pid, allocated.ts_ns),
+            (Some(73), Some(4_697_630_433))
+        );
         assert_eq!(allocated.comm.as_deref(), Some("a (b), c"));
         let freed = owner.freed.unwrap();
-        assert_eq!((freed.pid, freed.ts_ns, freed.comm), (Some(74), Some(4_697_765_926), None));
+        assert_eq!(
+            (freed.pid, freed.ts_ns, freed.comm),
+            (Some(74), Some(4_697_765_926), None)
+        );
     }
 
     #[test]

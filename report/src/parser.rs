@@ -5,7 +5,8 @@ use crate::block::{clip, Block, Next};
 use crate::kind::{kind, Kind};
 use crate::line::{self, Line};
 use crate::model::{
-    Boot, BootState, Class, Cut, CutBy, Finding, Origin, Report, Site, Step, Trouble, TroubleKind, Warning, SCHEMA,
+    Boot, BootState, Class, Cut, CutBy, Finding, Origin, Report, Site, Step, Trouble, TroubleKind,
+    Warning, SCHEMA,
 };
 use std::collections::HashSet;
 use std::fmt;
@@ -59,7 +60,10 @@ pub fn parse(log: &[u8]) -> Result<Report, Unparseable> {
 }
 
 /// Reads a log from a file or a pipe; the outer result is that of reading.
-pub fn parse_reader(reader: impl BufRead, options: Options) -> io::Result<Result<Report, Unparseable>> {
+pub fn parse_reader(
+    reader: impl BufRead,
+    options: Options,
+) -> io::Result<Result<Report, Unparseable>> {
     let mut parser = Parser::new(options);
     parser.read(reader)?;
     Ok(parser.finish())
@@ -114,7 +118,15 @@ impl Parser {
             left_out: 0,
         };
         let (open, rulers, seen) = (Vec::new(), Vec::new(), HashSet::new());
-        Parser { options, report, open, rulers, step: None, seen, last_oops: None }
+        Parser {
+            options,
+            report,
+            open,
+            rulers,
+            step: None,
+            seen,
+            last_oops: None,
+        }
     }
 
     /// Reads lines until the end of input; a line that is too long is cut.
@@ -122,7 +134,12 @@ impl Parser {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
-            if reader.by_ref().take(MAX_BYTES).read_until(b'\n', &mut bytes)? == 0 {
+            if reader
+                .by_ref()
+                .take(MAX_BYTES)
+                .read_until(b'\n', &mut bytes)?
+                == 0
+            {
                 return Ok(());
             }
             if bytes.len() as u64 == MAX_BYTES && bytes.last() != Some(&b'\n') {
@@ -190,7 +207,10 @@ impl Parser {
         if let Kind::Title { title, class, site } = kind {
             return self.title(line, title, class, site);
         }
-        let open = self.open.iter().position(|open| open.caller.as_deref() == line.caller);
+        let open = self
+            .open
+            .iter()
+            .position(|open| open.caller.as_deref() == line.caller);
         if let Some(at) = open {
             // A second warning of the same context ends one that did not end, or waits for its leak line.
             let restart = kind == Kind::CutHere && !self.open[at].block.is_ours();
@@ -225,44 +245,75 @@ impl Parser {
     }
 
     fn title(&mut self, line: &Line<'_>, title: &str, class: Class, site: Option<Site>) {
-        if let Some(at) = self.open.iter().position(|open| open.caller.as_deref() == line.caller) {
+        if let Some(at) = self
+            .open
+            .iter()
+            .position(|open| open.caller.as_deref() == line.caller)
+        {
             self.close(at, Some((CutBy::NextReport, line.number)));
         }
-        let ruler = self.rulers.iter().position(|ruler| ruler.caller.as_deref() == line.caller);
+        let ruler = self
+            .rulers
+            .iter()
+            .position(|ruler| ruler.caller.as_deref() == line.caller);
         let ruler = ruler.map(|at| self.rulers.swap_remove(at));
         if let Some(closed) = ruler.as_ref().and_then(|ruler| ruler.closed) {
             self.reopen_cut(closed, line.number);
         }
-        let block = Block::ours(line, title, class, site, ruler.as_ref().map(|ruler| ruler.text.as_str()));
+        let block = Block::ours(
+            line,
+            title,
+            class,
+            site,
+            ruler.as_ref().map(|ruler| ruler.text.as_str()),
+        );
         self.push(line, block);
     }
 
     /// The ruler that seemed to close a report was the next one's first: the report's own end is missing.
     fn reopen_cut(&mut self, title_line: u64, line: u64) {
-        if let Some(finding) = self.report.findings.iter_mut().rev().find(|f| f.line == title_line) {
+        if let Some(finding) = self
+            .report
+            .findings
+            .iter_mut()
+            .rev()
+            .find(|f| f.line == title_line)
+        {
             finding.raw.pop();
             // Who was running comes last: a report that has it lost no more than its ruler.
             if finding.process.is_none() {
                 finding.truncated = true;
-                finding.cut = Some(Cut { by: CutBy::NextReport, line });
+                finding.cut = Some(Cut {
+                    by: CutBy::NextReport,
+                    line,
+                });
             }
         }
     }
 
     fn closed_by_ruler(&mut self, at: usize, line: &Line<'_>) {
         let open = self.open.swap_remove(at);
-        let closed = if open.again { None } else { open.block.finish(None) };
+        let closed = if open.again {
+            None
+        } else {
+            open.block.finish(None)
+        };
         let title_line = closed.as_ref().map(|finding| finding.line);
         self.keep(closed);
         self.ruler(line, title_line);
     }
 
     fn ruler(&mut self, line: &Line<'_>, closed: Option<u64>) {
-        self.rulers.retain(|ruler| ruler.caller.as_deref() != line.caller);
+        self.rulers
+            .retain(|ruler| ruler.caller.as_deref() != line.caller);
         if self.rulers.len() == MAX_OPEN {
             self.rulers.remove(0);
         }
-        self.rulers.push(Ruler { caller: line.caller.map(str::to_owned), text: clip(line.text), closed });
+        self.rulers.push(Ruler {
+            caller: line.caller.map(str::to_owned),
+            text: clip(line.text),
+            closed,
+        });
     }
 
     fn push(&mut self, line: &Line<'_>, block: Block) {
@@ -272,7 +323,11 @@ impl Parser {
         let block = block.step(self.step);
         // A warning is known by its title, which comes only with its second line.
         let again = block.is_ours() && self.was_seen(&block);
-        self.open.push(Open { caller: line.caller.map(str::to_owned), block, again });
+        self.open.push(Open {
+            caller: line.caller.map(str::to_owned),
+            block,
+            again,
+        });
     }
 
     fn was_seen(&mut self, block: &Block) -> bool {
@@ -283,7 +338,10 @@ impl Parser {
 
     fn close(&mut self, at: usize, cut: Option<(CutBy, u64)>) {
         let open = self.open.remove(at);
-        let again = open.again || !open.block.is_ours() && !open.block.is_plain_warning() && self.was_seen(&open.block);
+        let again = open.again
+            || !open.block.is_ours()
+                && !open.block.is_plain_warning()
+                && self.was_seen(&open.block);
         if !again {
             let finding = open.block.finish(cut);
             self.keep(finding);
@@ -312,8 +370,17 @@ impl Parser {
             Some("off") => BootState::Off,
             _ => BootState::Unknown,
         };
-        let origin = if reference { Origin::Reference } else { Origin::Dmasan };
-        let boot = self.report.boot.get_or_insert_with(|| Boot { state, origin, notes: Vec::new(), line: line.number });
+        let origin = if reference {
+            Origin::Reference
+        } else {
+            Origin::Dmasan
+        };
+        let boot = self.report.boot.get_or_insert_with(|| Boot {
+            state,
+            origin,
+            notes: Vec::new(),
+            line: line.number,
+        });
         if state != BootState::Unknown {
             boot.state = state;
         }
@@ -324,11 +391,18 @@ impl Parser {
     }
 
     fn is_mine(&self, nonce: &str) -> bool {
-        self.options.nonce.as_deref().is_none_or(|mine| mine == nonce)
+        self.options
+            .nonce
+            .as_deref()
+            .is_none_or(|mine| mine == nonce)
     }
 
     fn step_begin(&mut self, line: &Line<'_>, nonce: &str, index: u32, text: &str) {
-        let known = self.report.steps.iter().any(|step| step.nonce == nonce && step.index == index);
+        let known = self
+            .report
+            .steps
+            .iter()
+            .any(|step| step.nonce == nonce && step.index == index);
         if !self.is_mine(nonce) || known || self.report.steps.len() >= MAX_STEPS {
             return;
         }
@@ -344,7 +418,12 @@ impl Parser {
     }
 
     fn step_end(&mut self, nonce: &str, index: u32, rc: Option<i32>) {
-        let Some(step) = self.report.steps.iter_mut().find(|step| step.nonce == nonce && step.index == index) else {
+        let Some(step) = self
+            .report
+            .steps
+            .iter_mut()
+            .find(|step| step.nonce == nonce && step.index == index)
+        else {
             return;
         };
         if !step.ended {
@@ -371,7 +450,12 @@ impl Parser {
             return;
         }
         let text = clip(line.text);
-        self.report.warnings.push(Warning { text, line: line.number, time_us: line.time_us, step: self.step });
+        self.report.warnings.push(Warning {
+            text,
+            line: line.number,
+            time_us: line.time_us,
+            step: self.step,
+        });
     }
 
     fn trouble(&mut self, line: &Line<'_>, kind: TroubleKind) {
@@ -387,7 +471,8 @@ impl Parser {
             self.cut_open(by, line);
         }
         // One oops has several lines; the first says it.
-        let same = kind == TroubleKind::Oops && self.last_oops.is_some_and(|last| line.number - last <= 12);
+        let same = kind == TroubleKind::Oops
+            && self.last_oops.is_some_and(|last| line.number - last <= 12);
         if kind == TroubleKind::Oops {
             self.last_oops = Some(line.number);
         }
@@ -399,7 +484,13 @@ impl Parser {
             return;
         }
         let text = clip(line.text);
-        self.report.trouble.push(Trouble { kind, text, line: line.number, time_us: line.time_us, step: self.step });
+        self.report.trouble.push(Trouble {
+            kind,
+            text,
+            line: line.number,
+            time_us: line.time_us,
+            step: self.step,
+        });
     }
 
     /// An oops ends what its context was printing; a panic stops the other CPUs too.
@@ -416,14 +507,18 @@ impl Parser {
 
     /// The line was not seen before; without a time nobody can tell.
     fn is_new(&mut self, line: &Line<'_>) -> bool {
-        let Some(time) = line.time_us else { return true };
+        let Some(time) = line.time_us else {
+            return true;
+        };
         self.seen.len() >= MAX_SEEN || self.seen.insert((time, clip(line.text)))
     }
 
     /// Ends the log.
     pub fn finish(mut self) -> Result<Report, Unparseable> {
         if self.report.kernel_lines == 0 {
-            return Err(Unparseable { lines: self.report.lines });
+            return Err(Unparseable {
+                lines: self.report.lines,
+            });
         }
         self.close_all(CutBy::LogEnd, self.report.lines);
         let mut report = self.report;
@@ -440,5 +535,9 @@ impl Parser {
 fn release(finding: &Finding) -> Option<String> {
     let raw = &finding.process.as_ref()?.raw;
     let (before, _) = raw.rsplit_once(" #")?;
-    before.rsplit(' ').next().filter(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+    before
+        .rsplit(' ')
+        .next()
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+        .map(str::to_owned)
 }

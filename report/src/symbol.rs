@@ -10,7 +10,10 @@ pub(crate) fn site(text: &str) -> Option<Site> {
         // A build id may follow the module's name.
         Some((place, rest)) => {
             let inner = rest.trim().strip_prefix('[')?.strip_suffix(']')?;
-            (place, Some(inner.split(' ').next().filter(|name| !name.is_empty())?))
+            (
+                place,
+                Some(inner.split(' ').next().filter(|name| !name.is_empty())?),
+            )
         }
         None => (text, None),
     };
@@ -21,7 +24,12 @@ pub(crate) fn site(text: &str) -> Option<Site> {
         Some((symbol, offset, size)) => (symbol, Some(offset), Some(size)),
         None => (place, None, None),
     };
-    Some(Site { symbol: symbol.to_owned(), offset, size, module: module.map(str::to_owned) })
+    Some(Site {
+        symbol: symbol.to_owned(),
+        offset,
+        size,
+        module: module.map(str::to_owned),
+    })
 }
 
 /// Takes `symbol+0x1/0x2` apart.
@@ -43,8 +51,15 @@ pub(crate) fn frame(text: &str) -> Option<Frame> {
         None => (true, body),
     };
     let site = site(body)?;
-    let address = site.symbol.strip_prefix("0x").is_some_and(|hex| hex.len() >= 8 && u64::from_str_radix(hex, 16).is_ok());
-    (site.offset.is_some() || address).then(|| Frame { site, reliable, raw: text.trim_end().to_owned() })
+    let address = site
+        .symbol
+        .strip_prefix("0x")
+        .is_some_and(|hex| hex.len() >= 8 && u64::from_str_radix(hex, 16).is_ok());
+    (site.offset.is_some() || address).then(|| Frame {
+        site,
+        reliable,
+        raw: text.trim_end().to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -53,8 +68,20 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("edu_leak+0x5c/0x90 [edu_dma]", "edu_leak", Some(0x5c), Some(0x90), Some("edu_dma"))]
-    #[case("do_one_initcall+0x57/0x310", "do_one_initcall", Some(0x57), Some(0x310), None)]
+    #[case(
+        "edu_leak+0x5c/0x90 [edu_dma]",
+        "edu_leak",
+        Some(0x5c),
+        Some(0x90),
+        Some("edu_dma")
+    )]
+    #[case(
+        "do_one_initcall+0x57/0x310",
+        "do_one_initcall",
+        Some(0x57),
+        Some(0x310),
+        None
+    )]
     #[case("f.cold+0x0/0x1 [m 0123abcd]", "f.cold", Some(0), Some(1), Some("m"))]
     #[case("0xffffffffa0000010", "0xffffffffa0000010", None, None, None)]
     #[case("f", "f", None, None, None)]
@@ -65,7 +92,12 @@ mod tests {
         #[case] size: Option<u64>,
         #[case] module: Option<&str>,
     ) {
-        let expected = Site { symbol: symbol.into(), offset, size, module: module.map(Into::into) };
+        let expected = Site {
+            symbol: symbol.into(),
+            offset,
+            size,
+            module: module.map(Into::into),
+        };
         assert_eq!(site(text), Some(expected));
     }
 

@@ -50,15 +50,29 @@ pub fn to_string(report: &Report, style: Style) -> String {
 }
 
 /// A finding's heading, its lines, and what is missing of it.
-fn write_finding(out: &mut String, report: &Report, finding: &Finding, number: usize, style: Style) {
-    let heading = format!("finding {number} of {}: {}", report.findings.len(), headline(finding));
+fn write_finding(
+    out: &mut String,
+    report: &Report,
+    finding: &Finding,
+    number: usize,
+    style: Style,
+) {
+    let heading = format!(
+        "finding {number} of {}: {}",
+        report.findings.len(),
+        headline(finding)
+    );
     line(out, &style.bad(&heading));
     let mut place = format!("log line {}", finding.line);
     if let Some(time) = finding.time_us {
         let _ = write!(place, ", {} s after boot", seconds(time));
     }
     if let Some(index) = finding.step {
-        let text = report.steps.iter().find(|step| step.index == index).map_or("", |step| step.text.as_str());
+        let text = report
+            .steps
+            .iter()
+            .find(|step| step.index == index)
+            .map_or("", |step| step.text.as_str());
         let _ = write!(place, ", step {index}: {}", printable(text));
     }
     line(out, &style.quiet(&format!("  {place}")));
@@ -67,10 +81,19 @@ fn write_finding(out: &mut String, report: &Report, finding: &Finding, number: u
         line(out, printable(raw).trim_end());
     }
     if finding.raw_dropped > 0 {
-        line(out, &format!("[{} more lines of it are not kept]", finding.raw_dropped));
+        line(
+            out,
+            &format!("[{} more lines of it are not kept]", finding.raw_dropped),
+        );
     }
     if let Some(cut) = finding.cut {
-        line(out, &style.bad(&format!("[cut at line {} of the log: {}]", cut.line, cut.by)));
+        line(
+            out,
+            &style.bad(&format!(
+                "[cut at line {} of the log: {}]",
+                cut.line, cut.by
+            )),
+        );
     }
     line(out, "");
 }
@@ -78,11 +101,22 @@ fn write_finding(out: &mut String, report: &Report, finding: &Finding, number: u
 /// Trouble and warnings of the kernel.
 fn write_events(out: &mut String, report: &Report, style: Style) {
     for trouble in &report.trouble {
-        let text = format!("kernel trouble, log line {}: {}", trouble.line, printable(&trouble.text));
+        let text = format!(
+            "kernel trouble, log line {}: {}",
+            trouble.line,
+            printable(&trouble.text)
+        );
         line(out, &style.bad(&text));
     }
     for warning in &report.warnings {
-        line(out, &format!("kernel warning, log line {}: {}", warning.line, printable(&warning.text)));
+        line(
+            out,
+            &format!(
+                "kernel warning, log line {}: {}",
+                warning.line,
+                printable(&warning.text)
+            ),
+        );
     }
     if !report.trouble.is_empty() || !report.warnings.is_empty() {
         line(out, "");
@@ -95,29 +129,56 @@ fn write_table(out: &mut String, report: &Report, style: Style) {
         return;
     }
     let mut rows = vec![["step", "class", "where", "page(s)"].map(str::to_owned)];
-    for finding in report.findings.iter().filter(|finding| !has_step(report, finding)) {
+    for finding in report
+        .findings
+        .iter()
+        .filter(|finding| !has_step(report, finding))
+    {
         rows.push(row("-".to_owned(), finding));
     }
     for step in &report.steps {
         let name = step_name(step);
         let before = rows.len();
-        rows.extend(report.in_step(step.index).map(|finding| row(name.clone(), finding)));
+        rows.extend(
+            report
+                .in_step(step.index)
+                .map(|finding| row(name.clone(), finding)),
+        );
         if rows.len() == before {
-            rows.push([name, "no findings".to_owned(), "-".to_owned(), "-".to_owned()]);
+            rows.push([
+                name,
+                "no findings".to_owned(),
+                "-".to_owned(),
+                "-".to_owned(),
+            ]);
         }
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths = [width(0), width(1), width(2)];
     for (number, [step, class, place, pages]) in rows.iter().enumerate() {
         let [a, b, c] = widths;
         let text = format!("{step:a$}  {class:b$}  {place:c$}  {pages}");
-        line(out, &if number == 0 { style.paint("1", text.trim_end()) } else { text.trim_end().to_owned() });
+        line(
+            out,
+            &if number == 0 {
+                style.paint("1", text.trim_end())
+            } else {
+                text.trim_end().to_owned()
+            },
+        );
     }
     line(out, "");
 }
 
 fn has_step(report: &Report, finding: &Finding) -> bool {
-    finding.step.is_some_and(|index| report.steps.iter().any(|step| step.index == index))
+    finding
+        .step
+        .is_some_and(|index| report.steps.iter().any(|step| step.index == index))
 }
 
 fn row(step: String, finding: &Finding) -> [String; 4] {
@@ -125,7 +186,12 @@ fn row(step: String, finding: &Finding) -> [String; 4] {
     if finding.truncated {
         class.push_str(" (cut)");
     }
-    [step, class, finding.site.as_ref().map_or_else(|| "-".to_owned(), place), pages(finding)]
+    [
+        step,
+        class,
+        finding.site.as_ref().map_or_else(|| "-".to_owned(), place),
+        pages(finding),
+    ]
 }
 
 fn step_name(step: &Step) -> String {
@@ -143,7 +209,9 @@ fn step_name(step: &Step) -> String {
 
 /// The last line: how many, and what a clean log does not prove.
 fn write_summary(out: &mut String, report: &Report, style: Style) {
-    let kernel = report.kernel.as_ref().map_or(String::new(), |release| format!(", kernel {}", printable(release)));
+    let kernel = report.kernel.as_ref().map_or(String::new(), |release| {
+        format!(", kernel {}", printable(release))
+    });
     let count = match report.findings.len() {
         0 => style.good("no findings"),
         1 => style.bad("1 finding"),
@@ -154,7 +222,13 @@ fn write_summary(out: &mut String, report: &Report, style: Style) {
         line(out, "at least one report is cut: the log may hide more");
     }
     if report.left_out > 0 {
-        line(out, &format!("{} more findings, troubles or warnings were left out", report.left_out));
+        line(
+            out,
+            &format!(
+                "{} more findings, troubles or warnings were left out",
+                report.left_out
+            ),
+        );
     }
     match &report.boot {
         None if report.findings.is_empty() => {
@@ -192,11 +266,17 @@ fn place(site: &Site) -> String {
 /// `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the event.
 fn pages(finding: &Finding) -> String {
     let facts = &finding.facts;
-    let (Some(first), Some(last)) = (facts.value("first").or(facts.value("pfn")), facts.value("last").or(facts.value("pfn")))
-    else {
+    let (Some(first), Some(last)) = (
+        facts.value("first").or(facts.value("pfn")),
+        facts.value("last").or(facts.value("pfn")),
+    ) else {
         return "-".to_owned();
     };
-    let mut text = if first == last { first.to_owned() } else { format!("{first}-{last}") };
+    let mut text = if first == last {
+        first.to_owned()
+    } else {
+        format!("{first}-{last}")
+    };
     if let (Some(mapped), Some(pages)) = (facts.value("mapped"), facts.value("pages")) {
         if pages != "1" {
             let _ = write!(text, " ({mapped} of {pages})");
@@ -245,7 +325,10 @@ mod tests {
 
     #[test]
     fn controls_are_spelled_out() {
-        assert_eq!(printable("a\tb \x1b[31m\x07\u{9b}\u{202e}"), "a\tb \\x1b[31m\\x07\\x9b\\u{202e}");
+        assert_eq!(
+            printable("a\tb \x1b[31m\x07\u{9b}\u{202e}"),
+            "a\tb \\x1b[31m\\x07\\x9b\\u{202e}"
+        );
         assert_eq!(printable("größe"), "größe");
     }
 }
