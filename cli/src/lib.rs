@@ -2,17 +2,24 @@
 //! dmasan builds and boots sanitizer kernels, runs drivers in them and reads the reports.
 
 pub mod args;
+pub mod boot;
 pub mod cache;
+pub mod console;
 pub mod demo;
 pub mod embed;
 pub mod error;
 pub mod exec;
+pub mod guest;
+pub mod initramfs;
 pub mod kernel;
+pub mod module;
 pub mod process;
+pub mod qemu;
 pub mod report;
 pub mod root;
 pub mod run;
 pub mod ui;
+pub mod verdict;
 
 use args::{BuildArgs, Cli, Command, KernelCommand};
 use error::{Error, Exit, Result};

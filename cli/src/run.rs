@@ -1,11 +1,119 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `dmasan run`: boots a kernel, loads modules, reports.
+//! `dmasan run`: boots a kernel, loads modules, runs a script, reports.
 
-use crate::args::RunArgs;
-use crate::error::{Error, Exit, Result};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use dmasan_report::Report;
+
+use crate::args::{jobs_or_default, RunArgs, Switch};
+use crate::boot::{boot, Guest, Host, Outcome};
+use crate::error::{io, Error, Exit, Result};
 use crate::exec::Exec;
+use crate::guest::{Action, Load, Plan};
+use crate::kernel::{self, Kernel, KernelSpec};
+use crate::module::{self, Request};
+use crate::qemu::{self, Device, Iommu, Machine};
+use crate::verdict;
 
 /// Runs the command.
-pub fn run(_exec: &Exec, _args: &RunArgs) -> Result<Exit> {
-    Err(Error::failed("`dmasan run` is not built yet"))
+pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
+    // What can be known to be wrong is said before anything is built.
+    let machine = machine(args)?;
+    let requests = args.module.iter().map(|m| Request::parse(m));
+    let requests: Vec<Request> = requests.collect::<Result<_>>()?;
+    requests.iter().try_for_each(module::check)?;
+    args.script.as_deref().map_or(Ok(()), check_script)?;
+
+    let host = Host::prepare(exec)?;
+    let kernel = kernel::build(exec, &host.cache, &host.env, &spec(args))?;
+    let plan = plan(&host, &kernel, &requests, args.script.as_deref())?;
+    let on = args.debug_pagealloc == Switch::On;
+    let cmdline = qemu::cmdline(on, machine.iommu, args.cmdline.as_deref().unwrap_or(""));
+    let guest = Guest {
+        what: &format!("Linux {} ({})", kernel.release, kernel.flavor),
+        kernel: &kernel,
+        machine: &machine,
+        cmdline: &cmdline,
+        plan: &plan,
+        timeout: Duration::from_secs(args.timeout),
+    };
+    match boot(&host, &guest)? {
+        Some(outcome) => finish(exec, args, &plan, &outcome),
+        None => Ok(Exit::Clean),
+    }
+}
+
+fn machine(args: &RunArgs) -> Result<Machine> {
+    let devices = args.device.iter().map(|name| Device::find(name));
+    Ok(Machine {
+        iommu: Iommu::Vtd,
+        devices: devices.collect::<Result<_>>()?,
+        ..Machine::default()
+    })
+}
+
+fn spec(args: &RunArgs) -> KernelSpec {
+    KernelSpec {
+        flavor: args.flavor,
+        source: args.source.clone(),
+        fragments: args.config.clone(),
+        jobs: jobs_or_default(args.jobs),
+    }
+}
+
+fn check_script(script: &Path) -> Result<()> {
+    if script.is_file() {
+        return Ok(());
+    }
+    let error = Error::usage(format!("there is no script `{}`", script.display()));
+    Err(error.help("give a shell script; busybox sh runs it in the guest"))
+}
+
+/// Builds the modules and lays out the steps.
+pub fn plan(
+    host: &Host,
+    kernel: &Kernel,
+    requests: &[Request],
+    script: Option<&Path>,
+) -> Result<Plan> {
+    let load = |r: &Request| module::prepare(&host.exec, &host.env, kernel, r);
+    let loads: Vec<Vec<Load>> = requests.iter().map(load).collect::<Result<_>>()?;
+    Ok(Plan::new(&loads, script))
+}
+
+fn finish(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
+    if let Some(to) = &args.keep_log {
+        std::fs::copy(&outcome.log, to).map_err(io("cannot write", to))?;
+    }
+    if let Ok(report) = &outcome.report {
+        if let Some(to) = &args.json {
+            let json = dmasan_report::json::to_string(report);
+            std::fs::write(to, json).map_err(io("cannot write", to))?;
+        }
+        print(exec, plan, outcome, report);
+    }
+    println!("kernel log: {}", outcome.log.display());
+    verdict::of(outcome, plan)
+}
+
+/// Prints the script's output and the report, then where the log is.
+fn print(exec: &Exec, plan: &Plan, outcome: &Outcome, report: &Report) {
+    for (number, step) in (1..).zip(plan.steps()) {
+        if step.action == Action::Script {
+            for line in outcome.answers.output_of(number) {
+                println!("{line}");
+            }
+        }
+    }
+    print!("{}", dmasan_report::text::to_string(report, style(exec)));
+}
+
+/// How reports are written to standard output.
+pub fn style(exec: &Exec) -> dmasan_report::text::Style {
+    dmasan_report::text::Style {
+        color: exec.ui.color && std::io::stdout().is_terminal(),
+        ..Default::default()
+    }
 }

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Reading what a guest says while it runs: its kernel's console, and its answers on the second port.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// A line longer than this is cut: a guest can write without ever ending a line.
+const LINE_MAX: usize = 64 << 10;
+
+/// Follows a file that somebody else is writing, line by line.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    offset: u64,
+    rest: Vec<u8>,
+}
+
+impl Tail {
+    /// Follows `path` from its beginning; it need not exist yet.
+    pub fn new(path: &Path) -> Tail {
+        Tail {
+            path: path.to_owned(),
+            offset: 0,
+            rest: Vec::new(),
+        }
+    }
+
+    /// The lines that were completed since the last call.
+    pub fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for byte in self.news() {
+            if byte == b'\n' || self.rest.len() == LINE_MAX {
+                lines.push(text(&std::mem::take(&mut self.rest)));
+            }
+            if byte != b'\n' {
+                self.rest.push(byte);
+            }
+        }
+        lines
+    }
+
+    /// The lines since the last call, the unfinished last one included: for when the writer has ended.
+    pub fn last_lines(&mut self) -> Vec<String> {
+        let mut lines = self.lines();
+        if !self.rest.is_empty() {
+            lines.push(text(&std::mem::take(&mut self.rest)));
+        }
+        lines
+    }
+
+    fn news(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A file that is not there yet, or cannot be read now, has no news.
+        if let Ok(mut file) = File::open(&self.path) {
+            if file.seek(SeekFrom::Start(self.offset)).is_ok() {
+                let _ = file.read_to_end(&mut bytes);
+            }
+        }
+        self.offset += bytes.len() as u64;
+        bytes
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    let line = String::from_utf8_lossy(bytes);
+    line.trim_end_matches('\r').to_owned()
+}
+
+/// What a guest has answered so far. `begin N`, `step N rc=R`, `| text` of step N, `done`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Answers {
+    /// Results of the steps that ended, in order: number and exit status.
+    pub results: Vec<(u32, i32)>,
+    /// What the steps printed: number and line.
+    pub output: Vec<(u32, String)>,
+    /// The step that has begun and not ended.
+    pub current: Option<u32>,
+    /// Everything was carried out.
+    pub done: bool,
+}
+
+impl Answers {
+    /// Takes one line. What is not understood is left out: anything in the guest can write to the port.
+    pub fn take(&mut self, line: &str) {
+        if let Some(text) = line.strip_prefix("| ") {
+            let step = self.current.unwrap_or(0);
+            self.output.push((step, text.to_owned()));
+        } else if let Some(number) = line.strip_prefix("begin ") {
+            self.current = number.parse().ok();
+        } else if let Some((number, rc)) = line
+            .strip_prefix("step ")
+            .and_then(|l| l.split_once(" rc="))
+        {
+            if let (Ok(number), Ok(rc)) = (number.parse(), rc.parse()) {
+                self.results.push((number, rc));
+                self.current = None;
+            }
+        } else if line == "done" {
+            self.done = true;
+        }
+    }
+
+    /// The exit status of a step that ended.
+    pub fn result(&self, step: u32) -> Option<i32> {
+        let found = self.results.iter().find(|(n, _)| *n == step);
+        found.map(|(_, rc)| *rc)
+    }
+
+    /// What a step printed.
+    pub fn output_of(&self, step: u32) -> Vec<&str> {
+        let of = self.output.iter().filter(|(n, _)| *n == step);
+        of.map(|(_, line)| line.as_str()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn lines_come_once_and_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut tail = Tail::new(&path);
+        assert!(tail.lines().is_empty());
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"one\r\ntw").unwrap();
+        assert_eq!(tail.lines(), ["one"]);
+        file.write_all(b"o\n\xff\nend").unwrap();
+        assert_eq!(tail.lines(), ["two", "\u{fffd}"]);
+        assert!(tail.lines().is_empty());
+        assert_eq!(tail.last_lines(), ["end"]);
+        assert!(tail.last_lines().is_empty());
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, vec![b'x'; LINE_MAX + 5]).unwrap();
+        let lines = Tail::new(&path).last_lines();
+        assert_eq!(
+            lines.iter().map(String::len).collect::<Vec<_>>(),
+            [LINE_MAX, 5]
+        );
+    }
+
+    #[test]
+    fn answers() {
+        let mut answers = Answers::default();
+        let lines = [
+            "begin 1",
+            "| insmod: it failed",
+            "| step 7 rc=0",
+            "step 1 rc=1",
+            "noise",
+            "step x rc=0",
+            "begin 2",
+        ];
+        lines.iter().for_each(|l| answers.take(l));
+        assert_eq!(answers.results, [(1, 1)]);
+        assert_eq!(answers.output_of(1), ["insmod: it failed", "step 7 rc=0"]);
+        assert_eq!((answers.current, answers.done), (Some(2), false));
+        answers.take("done");
+        assert!(answers.done);
+        assert_eq!(answers.result(2), None);
+    }
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Modules that the user names: parsing `PATH[:PARAM=VALUE,...]`, building folders, checking ready files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cache::{Cache, Key};
+use crate::error::{io, Error, Result};
+use crate::exec::Exec;
+use crate::guest::Load;
+use crate::kernel::Kernel;
+use crate::root::Env;
+
+/// A module as named on the command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// A folder with a Kbuild or Makefile, or a `.ko` file.
+    pub path: PathBuf,
+    /// Parameters, `name=value` each.
+    pub params: Vec<String>,
+}
+
+impl Request {
+    /// Reads `PATH[:PARAM=VALUE,...]`.
+    ///
+    /// The path ends at the first colon that has an existing path before it and `PARAM=` after it, so paths and
+    /// values may hold colons. A comma begins a new parameter only if `PARAM=` follows: `a=1,2,b=3` gives the array
+    /// `a` two elements.
+    pub fn parse(text: &str) -> Result<Request> {
+        if Path::new(text).exists() {
+            return Ok(Request {
+                path: text.into(),
+                params: Vec::new(),
+            });
+        }
+        let colons = text.match_indices(':').map(|(at, _)| at);
+        let splits: Vec<(&str, &str)> = colons
+            .map(|at| (&text[..at], &text[at + 1..]))
+            .filter(|(_, rest)| begins_param(rest))
+            .collect();
+        let existing = splits.iter().find(|(path, _)| Path::new(path).exists());
+        let Some((path, params)) = existing.or(splits.first()) else {
+            return Err(not_found(text));
+        };
+        if !Path::new(path).exists() {
+            return Err(not_found(path));
+        }
+        Ok(Request {
+            path: path.into(),
+            params: split_params(params),
+        })
+    }
+}
+
+fn not_found(path: &str) -> Error {
+    let error = Error::usage(format!("there is no module at `{path}`"));
+    error.help("give a folder with a Kbuild or Makefile, or a .ko file; parameters follow as `:name=value,name=value`")
+}
+
+fn begins_param(text: &str) -> bool {
+    let name = text.split('=').next().unwrap_or("");
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    name.len() < text.len()
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(plain)
+}
+
+fn split_params(text: &str) -> Vec<String> {
+    let mut params: Vec<String> = Vec::new();
+    for piece in text.split(',') {
+        match params.last_mut() {
+            Some(last) if !begins_param(piece) => {
+                last.push(',');
+                last.push_str(piece);
+            }
+            _ => params.push(piece.to_owned()),
+        }
+    }
+    params
+}
+
+/// Says what can be known to be wrong with a request before there is a kernel.
+pub fn check(request: &Request) -> Result<()> {
+    let path = &request.path;
+    if !path.is_dir() {
+        if path.extension().is_some_and(|e| e == "ko") {
+            return Ok(());
+        }
+        return Err(
+            Error::usage(format!("`{}` is not a module", path.display()))
+                .help("a module is a folder with a Kbuild or Makefile, or a .ko file"),
+        );
+    }
+    if ["Kbuild", "Makefile"]
+        .iter()
+        .any(|f| path.join(f).is_file())
+    {
+        return Ok(());
+    }
+    let name = folder_name(path);
+    Err(Error::usage(format!(
+        "the module folder `{}` has neither a Kbuild nor a Makefile",
+        path.display()
+    ))
+    .help(format!(
+        "the kernel's build wants one with a line such as `obj-m := {name}.o`"
+    )))
+}
+
+/// Gets the module files of a request ready for a kernel: a folder is built, a file is checked.
+pub fn prepare(exec: &Exec, env: &Env, kernel: &Kernel, request: &Request) -> Result<Vec<Load>> {
+    check(request)?;
+    let path = &request.path;
+    let files = if path.is_dir() {
+        build(exec, env, kernel, path)?
+    } else {
+        check_version(kernel, path)?;
+        vec![path.clone()]
+    };
+    if files.len() > 1 && !request.params.is_empty() {
+        let names: Vec<_> = files.iter().map(|f| file_name(f)).collect();
+        let error = Error::usage(format!(
+            "`{}` builds several modules ({})",
+            path.display(),
+            names.join(", ")
+        ));
+        return Err(error
+            .help("parameters can be given only to a folder with one module, or to a .ko file"));
+    }
+    let name = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let load = |file| Load {
+        file,
+        params: request.params.clone(),
+        path: name.display().to_string(),
+    };
+    Ok(files.into_iter().map(load).collect())
+}
+
+/// Builds a module folder against a kernel, in a copy: nothing is written to the folder itself.
+fn build(exec: &Exec, env: &Env, kernel: &Kernel, folder: &Path) -> Result<Vec<PathBuf>> {
+    let name = folder_name(folder);
+    let sources = sources(folder)?;
+    let cache = Cache::at(exec, env.work())?;
+    let mut key = Key::new("module")
+        .with("kernel", kernel.dir.as_os_str().as_encoded_bytes())
+        .with("env", env.key().hex());
+    for (relative, content) in &sources {
+        key = key.with(&relative.display().to_string(), content);
+    }
+    let entry = cache.entry("modules", &key);
+    let what = format!("module {name}");
+    let dir = entry.get_or_make(&what, |dir| {
+        let copy = dir.join("src");
+        copy_sources(exec, folder, &sources, &copy)?;
+        compile(exec, env, kernel, &name, &copy)
+    })?;
+    if exec.dry_run && !entry.is_complete() {
+        return Ok(vec![dir.join("src").join(format!("{name}.ko"))]);
+    }
+    built(&dir.join("src"), folder)
+}
+
+fn compile(exec: &Exec, env: &Env, kernel: &Kernel, name: &str, copy: &Path) -> Result<()> {
+    let step = exec.ui.step(&format!(
+        "Building module {name} for Linux {}",
+        kernel.release
+    ));
+    let make = env
+        .cmd("make")
+        .arg("-C")
+        .arg(env.inside(&kernel.dir))
+        .arg(format!("M={}", env.inside(copy).display()))
+        .args(kernel_variables(kernel))
+        .arg("modules")
+        .name("make modules");
+    let log = copy.with_file_name("build.log");
+    let log = (!exec.dry_run).then_some(log.as_path());
+    exec.run(&make, log).map_err(|e| {
+        e.context(format!("module {name} does not compile"))
+            .help("mend the module; the lines above are from the compiler")
+    })?;
+    step.done("");
+    Ok(())
+}
+
+/// Modules have to be made with the compiler that made the kernel.
+fn kernel_variables(kernel: &Kernel) -> Vec<&'static str> {
+    let config = fs::read_to_string(kernel.dir.join(".config")).unwrap_or_default();
+    match config.lines().any(|l| l == "CONFIG_CC_IS_CLANG=y") {
+        true => vec!["LLVM=1"],
+        false => vec![],
+    }
+}
+
+/// The files that a build left, in the order in which the folder names them.
+fn built(copy: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let order = fs::read_to_string(copy.join("modules.order")).unwrap_or_default();
+    let names = order.lines().filter_map(|l| Path::new(l).file_stem());
+    let mut files = Vec::new();
+    for name in names {
+        let found = find_file(copy, &format!("{}.ko", name.to_string_lossy()));
+        files.extend(found);
+    }
+    if files.is_empty() {
+        return Err(
+            Error::failed(format!("building `{}` gave no module", folder.display()))
+                .help("its Kbuild or Makefile needs a line such as `obj-m := name.o`"),
+        );
+    }
+    Ok(files)
+}
+
+fn find_file(dir: &Path, name: &str) -> Option<PathBuf> {
+    let here = dir.join(name);
+    if here.is_file() {
+        return Some(here);
+    }
+    let entries = fs::read_dir(dir).ok()?.flatten();
+    let dirs = entries.map(|e| e.path()).filter(|p| p.is_dir());
+    dirs.into_iter().find_map(|d| find_file(&d, name))
+}
+
+/// All files of a folder that matter to a build, by relative path, in order.
+fn sources(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut found = Vec::new();
+    collect(folder, Path::new(""), &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn collect(dir: &Path, relative: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) -> Result<()> {
+    let entries = fs::read_dir(dir).map_err(io("cannot read", dir))?;
+    for entry in entries {
+        let path = entry.map_err(io("cannot read", dir))?.path();
+        let name = file_name(&path);
+        if is_output(&name) {
+            continue;
+        }
+        let relative = relative.join(&name);
+        if path.is_dir() {
+            collect(&path, &relative, found)?;
+        } else if path.is_file() {
+            let content = fs::read(&path).map_err(io("cannot read", &path))?;
+            found.push((relative, content));
+        }
+    }
+    Ok(())
+}
+
+/// What an earlier build against another kernel may have left in the user's folder, and what is no source at all.
+fn is_output(name: &str) -> bool {
+    let ends = [".o", ".ko", ".mod", ".mod.c", ".cmd", ".a", ".rmeta"];
+    let names = [
+        ".git",
+        "target",
+        "Module.symvers",
+        "modules.order",
+        ".tmp_versions",
+    ];
+    ends.iter().any(|e| name.ends_with(e)) || names.contains(&name)
+}
+
+fn copy_sources(
+    exec: &Exec,
+    folder: &Path,
+    sources: &[(PathBuf, Vec<u8>)],
+    copy: &Path,
+) -> Result<()> {
+    if exec.dry_run {
+        println!("# copy {} to {}", folder.display(), copy.display());
+        return Ok(());
+    }
+    for (relative, content) in sources {
+        let to = copy.join(relative);
+        let parent = to.parent().unwrap_or(copy);
+        fs::create_dir_all(parent).map_err(io("cannot create", parent))?;
+        fs::write(&to, content).map_err(io("cannot write", &to))?;
+        // Scripts that a Makefile calls have to stay executable.
+        let from = folder.join(relative);
+        let mode = fs::metadata(&from)
+            .map_err(io("cannot read", &from))?
+            .permissions();
+        fs::set_permissions(&to, mode).map_err(io("cannot write", &to))?;
+    }
+    Ok(())
+}
+
+/// A ready `.ko` has to be made for this very kernel; better said here than by the guest.
+fn check_version(kernel: &Kernel, file: &Path) -> Result<()> {
+    let content = fs::read(file).map_err(io("cannot read", file))?;
+    let Some(magic) = vermagic(&content) else {
+        return Err(Error::usage(format!(
+            "`{}` is no kernel module: it has no vermagic",
+            file.display()
+        ))
+        .help("give the .ko file that a kernel build made, or the module's folder"));
+    };
+    let release = magic.split(' ').next().unwrap_or("");
+    // A dry run does not know the release of a kernel that is not built yet.
+    if !kernel.release.is_empty() && release != kernel.release {
+        return Err(Error::failed(format!(
+            "`{}` is made for Linux {release}, the guest runs {}",
+            file.display(),
+            kernel.release
+        ))
+        .help("give the module's folder instead, so that it is built for this kernel"));
+    }
+    Ok(())
+}
+
+fn vermagic(content: &[u8]) -> Option<String> {
+    const LABEL: &[u8] = b"vermagic=";
+    let at = content.windows(LABEL.len()).position(|w| w == LABEL)? + LABEL.len();
+    let value = content[at..].split(|b| *b == 0).next()?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn folder_name(folder: &Path) -> String {
+    let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    file_name(&real)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exit;
+
+    fn params(text: &str) -> Vec<String> {
+        split_params(text)
+    }
+
+    #[test]
+    fn a_path_without_parameters() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = dir.path().to_str().unwrap();
+        let request = Request::parse(text).unwrap();
+        assert_eq!(
+            (request.path.as_path(), request.params.len()),
+            (dir.path(), 0)
+        );
+    }
+
+    #[test]
+    fn paths_and_values_may_hold_colons() {
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join("a:b=1");
+        fs::create_dir(&odd).unwrap();
+        let request = Request::parse(&format!("{}:dev=0000:00:02.0,bug=1", odd.display())).unwrap();
+        assert_eq!(request.path, odd);
+        assert_eq!(request.params, ["dev=0000:00:02.0", "bug=1"]);
+    }
+
+    #[test]
+    fn commas_in_arrays() {
+        assert_eq!(params("a=1,2,3,b=x"), ["a=1,2,3", "b=x"]);
+        assert_eq!(params("a="), ["a="]);
+    }
+
+    #[test]
+    fn what_does_not_exist_is_named() {
+        for (text, named) in [
+            ("/no/such", "/no/such"),
+            ("/no/such:bug=1", "`/no/such`"),
+            ("/x:y", "/x:y"),
+        ] {
+            let error = Request::parse(text).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage);
+            assert!(error.message().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn build_outputs_are_no_sources() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "Kbuild",
+            "a.c",
+            "a.o",
+            "a.ko",
+            "a.mod.c",
+            ".a.o.cmd",
+            "Module.symvers",
+            "blob.o_shipped",
+        ] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        fs::write(dir.path().join("sub/b.c"), "b").unwrap();
+        let found = sources(dir.path()).unwrap();
+        let names: Vec<_> = found.iter().map(|(p, _)| p.to_str().unwrap()).collect();
+        assert_eq!(names, ["Kbuild", "a.c", "blob.o_shipped", "sub/b.c"]);
+    }
+
+    #[test]
+    fn vermagic_is_found_in_the_bytes() {
+        let content = b"\x7fELF\0license=GPL\0vermagic=6.1.0-5 SMP mod_unload \0name=x\0";
+        assert_eq!(vermagic(content).unwrap(), "6.1.0-5 SMP mod_unload ");
+        assert_eq!(vermagic(b"\x7fELF"), None);
+    }
+}

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The QEMU command line of a guest, put together from one small function per concern.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::exec::Cmd;
+
+/// The emulator; guests are x86_64.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+
+/// Size of the scratch drive behind a storage device. The file is sparse.
+pub const DRIVE_BYTES: u64 = 256 << 20;
+
+/// What translates the DMA of the guest's devices.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Iommu {
+    /// An emulated Intel VT-d with interrupt remapping.
+    #[default]
+    Vtd,
+    /// Nothing: devices reach all memory.
+    None,
+}
+
+/// A device that can be added to the guest, all with a driver in the kernels built here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Device {
+    /// What the user calls it.
+    pub name: &'static str,
+    /// One line for the help text.
+    pub what: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Kind {
+    /// Nothing but `-device`.
+    Plain(&'static str),
+    /// A network card on QEMU's user-mode network.
+    Net(&'static str),
+    /// Storage with a scratch drive; `#` stands for the number of the device.
+    Drive(&'static str),
+}
+
+/// Every device that `--device` knows.
+pub const DEVICES: &[Device] = &[
+    Device {
+        name: "ahci",
+        what: "a SATA disk on the chipset's own AHCI controller",
+        kind: Kind::Drive("ide-hd,bus=ide.0"),
+    },
+    Device {
+        name: "e1000e",
+        what: "Intel 82574L network card, on a user-mode network (10.0.2.2 answers)",
+        kind: Kind::Net("e1000e"),
+    },
+    Device {
+        name: "edu",
+        what: "QEMU's teaching device (1234:11e8): a small DMA engine",
+        kind: Kind::Plain("edu"),
+    },
+    Device {
+        name: "nvme",
+        what: "NVMe drive (/dev/nvme0n1, 256 MiB, empty)",
+        kind: Kind::Drive("nvme,serial=dmasan#"),
+    },
+];
+
+impl Device {
+    /// Finds a device by its name; an unknown name is answered with those that exist.
+    pub fn find(name: &str) -> Result<Device> {
+        if let Some(device) = DEVICES.iter().find(|d| d.name == name) {
+            return Ok(*device);
+        }
+        let all: Vec<&str> = DEVICES.iter().map(|d| d.name).collect();
+        let near = all.iter().find(|known| near(name, known));
+        let guess = near
+            .map(|n| format!("did you mean `{n}`? "))
+            .unwrap_or_default();
+        Err(Error::usage(format!("unknown device `{name}`"))
+            .help(format!("{guess}devices are: {}", all.join(", "))))
+    }
+
+    fn has_drive(&self) -> bool {
+        matches!(self.kind, Kind::Drive(_))
+    }
+}
+
+/// Whether two names differ by at most two typing errors.
+fn near(a: &str, b: &str) -> bool {
+    distance(&a.to_lowercase(), b) <= 2
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// The machine a guest runs on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Machine {
+    /// Its IOMMU.
+    pub iommu: Iommu,
+    /// Devices in the order they are plugged in.
+    pub devices: Vec<Device>,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// Run on the host's CPU. Only on request: under some hypervisors a nested guest hangs.
+    pub kvm: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Machine {
+            iommu: Iommu::default(),
+            devices: Vec::new(),
+            memory: 1024,
+            cpus: 2,
+            kvm: false,
+        }
+    }
+}
+
+/// Where the files of a run are, as seen by QEMU.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Files {
+    /// Kernel image.
+    pub kernel: PathBuf,
+    /// The run's own folder.
+    pub dir: PathBuf,
+}
+
+impl Files {
+    /// File name of the initramfs in the run's folder.
+    pub const INITRD: &'static str = "initramfs.cpio.gz";
+    /// File name of the kernel's console.
+    pub const CONSOLE: &'static str = "console.log";
+    /// File name of the guest's answers.
+    pub const CONTROL: &'static str = "control.log";
+
+    fn initrd(&self) -> PathBuf {
+        self.dir.join(Self::INITRD)
+    }
+
+    fn drive(&self, index: usize) -> PathBuf {
+        self.dir.join(drive_name(index))
+    }
+}
+
+/// Names of the scratch drives to create in the run's folder.
+pub fn drives(machine: &Machine) -> Vec<String> {
+    let with_index = machine.devices.iter().enumerate();
+    with_index
+        .filter(|(_, d)| d.has_drive())
+        .map(|(i, _)| drive_name(i))
+        .collect()
+}
+
+fn drive_name(index: usize) -> String {
+    format!("drive{index}.raw")
+}
+
+/// The whole command. `qemu` is [`PROGRAM`] as the environment starts it.
+pub fn command(qemu: Cmd, machine: &Machine, files: &Files, cmdline: &str) -> Cmd {
+    let qemu = base(qemu, machine);
+    let qemu = iommu(qemu, machine.iommu);
+    let qemu = devices(qemu, machine, files);
+    let qemu = ports(qemu, &files.dir);
+    boot(qemu, files, cmdline)
+}
+
+fn base(qemu: Cmd, machine: &Machine) -> Cmd {
+    // VT-d with interrupt remapping needs the split irqchip.
+    let qemu = qemu.arg("-machine").arg("q35,kernel-irqchip=split");
+    let qemu = if machine.kvm {
+        qemu.args(["-accel", "kvm", "-cpu", "host"])
+    } else {
+        qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max"])
+    };
+    qemu.arg("-smp")
+        .arg(machine.cpus.to_string())
+        .arg("-m")
+        .arg(machine.memory.to_string())
+        // Nothing that is not asked for: no display, no default network card.
+        .args(["-display", "none", "-nic", "none", "-no-reboot"])
+}
+
+fn iommu(qemu: Cmd, iommu: Iommu) -> Cmd {
+    match iommu {
+        // Has to come before the devices that it translates for.
+        Iommu::Vtd => qemu.args(["-device", "intel-iommu,intremap=on"]),
+        Iommu::None => qemu,
+    }
+}
+
+fn devices(mut qemu: Cmd, machine: &Machine, files: &Files) -> Cmd {
+    for (index, device) in machine.devices.iter().enumerate() {
+        qemu = match device.kind {
+            Kind::Plain(model) => qemu.arg("-device").arg(model),
+            Kind::Net(model) => qemu
+                .arg("-netdev")
+                .arg(format!("user,id=net{index}"))
+                .arg("-device")
+                .arg(format!("{model},netdev=net{index}")),
+            Kind::Drive(model) => {
+                let file = escape(&files.drive(index));
+                let model = model.replace('#', &index.to_string());
+                qemu.arg("-drive")
+                    .arg(format!("if=none,id=drive{index},format=raw,file={file}"))
+                    .arg("-device")
+                    .arg(format!("{model},drive=drive{index}"))
+            }
+        };
+    }
+    qemu
+}
+
+/// First port: the kernel's console. Second port: what the guest answers.
+fn ports(mut qemu: Cmd, dir: &Path) -> Cmd {
+    for name in [Files::CONSOLE, Files::CONTROL] {
+        let file = escape(&dir.join(name));
+        qemu = qemu.arg("-serial").arg(format!("file:{file}"));
+    }
+    qemu.args(["-monitor", "none"])
+}
+
+fn boot(qemu: Cmd, files: &Files, cmdline: &str) -> Cmd {
+    qemu.arg("-kernel")
+        .arg(&files.kernel)
+        .arg("-initrd")
+        .arg(files.initrd())
+        .arg("-append")
+        .arg(cmdline)
+}
+
+/// A comma ends a value in QEMU's options, two are one.
+fn escape(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+/// The kernel command line. What the user adds comes last, so that it wins.
+pub fn cmdline(debug_pagealloc: bool, iommu: Iommu, user: &str) -> String {
+    let mut words = vec![
+        "console=ttyS0",
+        // Everything goes to the console, also what the user's words would silence.
+        "ignore_loglevel",
+        "printk.devkmsg=on",
+        // Ends the guest at once: QEMU exits instead of rebooting.
+        "panic=-1",
+        // A mapping ends when it is unmapped, not some time later.
+        "iommu.strict=1",
+        "page_owner=on",
+    ];
+    if iommu == Iommu::Vtd {
+        words.push("intel_iommu=on");
+    }
+    words.push(if debug_pagealloc {
+        "iommu.debug_pagealloc=1"
+    } else {
+        "iommu.debug_pagealloc=0"
+    });
+    words.extend(user.split_whitespace());
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(machine: &Machine) -> String {
+        let files = Files {
+            kernel: "/k/bzImage".into(),
+            dir: "/run/a,b".into(),
+        };
+        command(Cmd::new(PROGRAM), machine, &files, "console=ttyS0 x=1").to_shell()
+    }
+
+    fn with(names: &[&str]) -> Machine {
+        Machine {
+            devices: names.iter().map(|n| Device::find(n).unwrap()).collect(),
+            ..Machine::default()
+        }
+    }
+
+    #[test]
+    fn plain_machine() {
+        let line = line(&Machine::default());
+        assert!(
+            line.contains("-machine q35,kernel-irqchip=split -accel tcg,thread=multi"),
+            "{line}"
+        );
+        assert!(line.contains("-device intel-iommu,intremap=on"), "{line}");
+        assert!(line.contains("file:/run/a,,b/console.log"), "{line}");
+        assert!(line.contains("-append 'console=ttyS0 x=1'"), "{line}");
+        assert!(!line.contains("kvm"), "{line}");
+    }
+
+    #[test]
+    fn iommu_comes_before_what_it_translates_for() {
+        let line = line(&with(&["edu"]));
+        assert!(
+            line.find("intel-iommu").unwrap() < line.find("-device edu").unwrap(),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn devices_of_one_kind_are_told_apart() {
+        let machine = with(&["nvme", "e1000e", "nvme"]);
+        assert_eq!(drives(&machine), ["drive0.raw", "drive2.raw"]);
+        let line = line(&machine);
+        assert!(line.contains("user,id=net1"), "{line}");
+        assert!(line.contains("nvme,serial=dmasan2,drive=drive2"), "{line}");
+    }
+
+    #[test]
+    fn no_iommu() {
+        let machine = Machine {
+            iommu: Iommu::None,
+            ..Machine::default()
+        };
+        assert!(!line(&machine).contains("intel-iommu"));
+        assert!(!cmdline(true, Iommu::None, "").contains("intel_iommu"));
+    }
+
+    #[test]
+    fn unknown_device_names_the_nearest_and_all() {
+        let error = Device::find("e1000").unwrap_err();
+        assert_eq!(error.exit(), crate::error::Exit::Usage);
+        assert_eq!(
+            error.advice(),
+            Some("did you mean `e1000e`? devices are: ahci, e1000e, edu, nvme")
+        );
+        let error = Device::find("something").unwrap_err();
+        assert_eq!(error.advice(), Some("devices are: ahci, e1000e, edu, nvme"));
+    }
+
+    #[test]
+    fn the_user_has_the_last_word() {
+        let line = cmdline(true, Iommu::Vtd, " iommu.strict=0  iommu=pt ");
+        assert!(
+            line.ends_with("iommu.debug_pagealloc=1 iommu.strict=0 iommu=pt"),
+            "{line}"
+        );
+    }
+}

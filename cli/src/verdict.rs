@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What a guest's end means: failure, findings, or nothing; a crash outranks findings, findings outrank a script.
+
+use crate::boot::{End, Outcome};
+use crate::error::{Error, Exit};
+use crate::guest::{Action, Plan};
+use crate::ui::duration;
+
+/// Why a run failed, or its exit code if it did not. Findings are shown in either case.
+pub fn of(outcome: &Outcome, plan: &Plan) -> Result<Exit, Error> {
+    if let Some(error) = crash(outcome, plan).or_else(|| failed_module(outcome, plan)) {
+        return Err(error);
+    }
+    let report = match &outcome.report {
+        Ok(report) => report,
+        Err(why) => return Err(Error::unparseable(why.to_string()).help(log_help(outcome))),
+    };
+    if !report.findings.is_empty() {
+        return Ok(Exit::Finding);
+    }
+    match failed_script(outcome, plan) {
+        Some(error) => Err(error),
+        None => Ok(Exit::Clean),
+    }
+}
+
+fn log_help(outcome: &Outcome) -> String {
+    format!("the whole kernel log is {}", outcome.log.display())
+}
+
+/// The guest did not live until its last step, or its kernel was in trouble.
+fn crash(outcome: &Outcome, plan: &Plan) -> Option<Error> {
+    let trouble = outcome.report.as_ref().ok().and_then(|r| r.worst_trouble());
+    let during = during(outcome, plan);
+    let message = match (&outcome.end, trouble) {
+        (_, Some(trouble)) => format!("the guest's kernel failed{during}: {}", trouble.text),
+        (End::Panic, None) => format!("the guest's kernel panicked{during}"),
+        (End::Hang(time), None) => {
+            format!(
+                "the guest gave no answer{during} within {} and was ended",
+                duration(*time)
+            )
+        }
+        (End::Early(status), None) => {
+            format!("the guest powered off early{during}, before its last step was done ({status})")
+        }
+        (End::Done, None) => return None,
+    };
+    let mut help = log_help(outcome);
+    if matches!(outcome.end, End::Hang(_)) {
+        help.push_str("; a longer time can be given with --timeout");
+    }
+    Some(
+        Error::failed(message)
+            .because(last_lines(outcome))
+            .help(help),
+    )
+}
+
+fn during(outcome: &Outcome, plan: &Plan) -> String {
+    match outcome.answers.current.and_then(|n| plan.step(n)) {
+        Some(step) => format!(" in step `{}`", step.text),
+        None if outcome.answers.results.is_empty() => " while booting".to_owned(),
+        None => String::new(),
+    }
+}
+
+fn last_lines(outcome: &Outcome) -> String {
+    if outcome.last_lines.is_empty() {
+        return "its console said nothing".to_owned();
+    }
+    let lines: Vec<String> = outcome
+        .last_lines
+        .iter()
+        .map(|l| format!("  | {l}"))
+        .collect();
+    format!("its console said last:\n{}", lines.join("\n"))
+}
+
+/// A module that did not load or unload makes the run fail: nothing was tested.
+fn failed_module(outcome: &Outcome, plan: &Plan) -> Option<Error> {
+    let failed = outcome.answers.results.iter().filter(|(_, rc)| *rc != 0);
+    let with_step = failed.filter_map(|(n, _)| Some((*n, plan.step(*n)?)));
+    let (number, step) = with_step
+        .into_iter()
+        .find(|(_, s)| s.action != Action::Script)?;
+    let what = match &step.action {
+        Action::Unload(name) => format!("module {name} cannot be unloaded"),
+        _ => format!("module does not load: {}", step.text),
+    };
+    let mut said: Vec<String> = outcome
+        .answers
+        .output_of(number)
+        .iter()
+        .map(|l| (*l).to_owned())
+        .collect();
+    said.extend(kernel_lines(outcome, number));
+    let said: Vec<String> = said.iter().map(|l| format!("  | {l}")).collect();
+    let error = Error::failed(what).because(format!("the guest said:\n{}", said.join("\n")));
+    Some(error.help(log_help(outcome)))
+}
+
+/// What the kernel log has between the marks of a step; the last lines of it.
+fn kernel_lines(outcome: &Outcome, number: u32) -> Vec<String> {
+    let bytes = std::fs::read(&outcome.log).unwrap_or_default();
+    let log = String::from_utf8_lossy(&bytes);
+    let mark = |line: &str, what: &str| {
+        line.contains("dmasan: step ") && line.contains(&format!(" {number} {what}"))
+    };
+    let begun = log.lines().skip_while(|l| !mark(l, "begin")).skip(1);
+    let lines: Vec<String> = begun
+        .take_while(|l| !mark(l, "end"))
+        .map(|l| l.trim_end().to_owned())
+        .collect();
+    lines[lines.len().saturating_sub(20)..].to_vec()
+}
+
+fn failed_script(outcome: &Outcome, plan: &Plan) -> Option<Error> {
+    let mut steps = (1..).zip(plan.steps());
+    let (number, _) = steps.find(|(_, s)| s.action == Action::Script)?;
+    let rc = outcome.answers.result(number).filter(|rc| *rc != 0)?;
+    let error = Error::failed(format!("the script failed (rc={rc})"));
+    let said = outcome.answers.output_of(number);
+    let tail: Vec<String> = said
+        .iter()
+        .rev()
+        .take(20)
+        .rev()
+        .map(|l| format!("  | {l}"))
+        .collect();
+    let error = if tail.is_empty() {
+        error
+    } else {
+        error.because(format!("it said last:\n{}", tail.join("\n")))
+    };
+    Some(error.help(log_help(outcome)))
+}

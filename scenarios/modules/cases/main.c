@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Binds to QEMU's "edu" device, a PCI function behind the IOMMU, and misuses its
+ * mappings in the way that test= names. The device itself is never started.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/string.h>
+
+#include "cases.h"
+
+static char *test = "";
+module_param(test, charp, 0444);
+MODULE_PARM_DESC(test, "name of the misuse");
+
+static bool bug = true;
+module_param(bug, bool, 0444);
+MODULE_PARM_DESC(bug, "0: do the same work correctly");
+
+static const struct {
+	const char *name;
+	int (*run)(struct device *dev, bool bug);
+} tests[] = {
+	{ "order3", case_order3 },
+	{ "twice", case_twice },
+	{ "sg", case_sg },
+	{ "vmalloc", case_vmalloc },
+	{ "cpu", case_cpu },
+	{ "domain", case_domain },
+	{ "huge", case_huge },
+	{ "huge_pages", case_huge_pages },
+	{ "again", case_again },
+	{ "reuse", case_reuse },
+	{ "failed_map", case_failed_map },
+};
+
+/* The driver core swallows the result of probe(); loading the module must not. */
+static int result = -ENODEV;
+
+static int run(struct device *dev)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(tests); i++)
+		if (!strcmp(test, tests[i].name))
+			return tests[i].run(dev, bug);
+
+	dev_err(dev, "no test \"%s\"\n", test);
+	return -EINVAL;
+}
+
+static int cases_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	result = pcim_enable_device(pdev);
+	if (!result)
+		result = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(28));
+	if (!result)
+		result = run(&pdev->dev);
+	dev_info(&pdev->dev, "%s, bug=%d: %d\n", test, bug, result);
+	return result;
+}
+
+static const struct pci_device_id cases_ids[] = {
+	{ PCI_DEVICE(0x1234, 0x11e8) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, cases_ids);
+
+static struct pci_driver cases_driver = {
+	.name = KBUILD_MODNAME,
+	.id_table = cases_ids,
+	.probe = cases_probe,
+};
+
+static int __init cases_init(void)
+{
+	int ret = pci_register_driver(&cases_driver);
+
+	if (ret)
+		return ret;
+	if (result)
+		pci_unregister_driver(&cases_driver);
+	return result;
+}
+module_init(cases_init);
+
+static void __exit cases_exit(void)
+{
+	pci_unregister_driver(&cases_driver);
+}
+module_exit(cases_exit);
+
+MODULE_DESCRIPTION("Misuses of DMA mappings for the sanitizer to find");
+MODULE_LICENSE("GPL");
