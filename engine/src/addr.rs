@@ -22,10 +22,11 @@ pub struct Segment {
 
 /// The pages of a physical byte range, as they are counted.
 ///
-/// A count is in units of the IOMMU's smallest page (`granule`), so that map and unmap agree whatever sizes
-/// they were called with. Where the CPU's page is the larger one, a page counts once for each granule of it
-/// that is mapped: then the first and the last page of a range may count fewer units than those between. Where
-/// the granule is the larger one, each CPU page that it covers counts 1.
+/// A count is in units of the IOMMU's smallest page (`granule`), so that map and unmap agree
+/// whatever sizes they were called with. Where the CPU's page is the larger one, a page counts once
+/// for each granule of it that is mapped: then the first and the last page of a range may count
+/// fewer units than those between. Where the granule is the larger one, each CPU page that it
+/// covers counts 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     segments: [Option<Segment>; 3],
@@ -34,8 +35,9 @@ pub struct Span {
 impl Span {
     /// The pages of `size` bytes at `phys`, counted in units of `granule` bytes (a power of two).
     ///
-    /// `None` for an empty range, for one whose last byte is beyond the last address, and for a granule that
-    /// is not a power of two. Address 0, and a range that ends at the very last byte, are like any other.
+    /// `None` for an empty range, for one whose last byte is beyond the last address, and for a
+    /// granule that is not a power of two. Address 0, and a range that ends at the very last byte,
+    /// are like any other.
     pub fn new(phys: u64, size: u64, granule: u64, geometry: Geometry) -> Option<Span> {
         let last_byte = phys.checked_add(size.checked_sub(1)?)?;
         if !granule.is_power_of_two() {

@@ -8,8 +8,8 @@ use super::direct::Direct;
 
 /// Mappings that are meant to stay, whatever happens to the page.
 ///
-/// Firmware asks for some ranges to be mapped 1:1 (RESV_DIRECT: RMRR, IVMD, the 0-16M of an ISA bridge); they
-/// may be ordinary memory. A page is a finding only for mappings beyond these.
+/// Firmware asks for some ranges to be mapped 1:1 (RESV_DIRECT: RMRR, IVMD, the 0-16M of an ISA
+/// bridge); they may be ordinary memory. A page is a finding only for mappings beyond these.
 pub struct Intent<'a>(Option<&'a dyn Direct>);
 
 impl<'a> Intent<'a> {
@@ -23,8 +23,8 @@ impl<'a> Intent<'a> {
 
     /// Whether a page with this mapping count is to be reported.
     ///
-    /// If the registry is being changed just now, the answer is no: a missed finding is better than a false one,
-    /// and the page is looked at again when it is next allocated or freed.
+    /// If the registry is being changed just now, the answer is no: a missed finding is better than
+    /// a false one, and the page is looked at again when it is next allocated or freed.
     pub fn is_finding(&self, pfn: Pfn, count: i32) -> bool {
         if count == 0 {
             return false;
@@ -53,9 +53,9 @@ pub struct Hit {
 
 /// Looks at `pages` pages from `first` that are being allocated or freed.
 ///
-/// `None` if none is a finding, or if all that are have been reported already and stayed mapped since: one bug
-/// is one report, not one for each reuse of the page. The mark of a page that was reported and has been
-/// unmapped since is cleared, so that the next bug with it is reported again.
+/// `None` if none is a finding, or if all that are have been reported already and stayed mapped
+/// since: one bug is one report, not one for each reuse of the page. The mark of a page that was
+/// reported and has been unmapped since is cleared, so that the next bug with it is reported again.
 pub fn inspect<M: Memory>(
     counts: &Counts<M>,
     first: Pfn,

@@ -2,21 +2,22 @@
 
 //! How often each page is mapped.
 //!
-//! The count of a page is the sum of one counter per level: its own, and those of the blocks (64 pages, 4096
-//! pages, the section) that it lies in. Mapping a range adds to the counters of the largest aligned blocks
-//! that tile it, unmapping subtracts likewise. The two tilings need not agree: 512 pages mapped one by one
-//! leave +1 in 512 page counters, and their unmap as one range leaves -1 in eight block counters; the sum per
-//! page is 0 again. Single counters may drift without bound this way, so all arithmetic wraps, and the sum is
-//! exact modulo 2^31.
+//! The count of a page is the sum of one counter per level: its own, and those of the blocks (64
+//! pages, 4096 pages, the section) that it lies in. Mapping a range adds to the counters of the
+//! largest aligned blocks that tile it, unmapping subtracts likewise. The two tilings need not
+//! agree: 512 pages mapped one by one leave +1 in 512 page counters, and their unmap as one range
+//! leaves -1 in eight block counters; the sum per page is 0 again. Single counters may drift
+//! without bound this way, so all arithmetic wraps, and the sum is exact modulo 2^31.
 //!
 //! # No false positives
 //!
-//! All accesses are relaxed, and a check reads its four counters one after the other. That is enough: what
-//! touches a counter of page P is the map or unmap of a range that contains all of the block, P included. If
-//! nobody has P mapped while it is checked, then no add to any of its counters is under way; those of earlier
-//! mappings are complete and visible, because their unmap happened before the owner freed P, and the free
-//! before the check. So the four loads add up to 0. If somebody does have P mapped, the sum may be off while
-//! another mapping of P comes or goes: that is the race in which a mapped page can be missed.
+//! All accesses are relaxed, and a check reads its four counters one after the other. That is
+//! enough: what touches a counter of page P is the map or unmap of a range that contains all of the
+//! block, P included. If nobody has P mapped while it is checked, then no add to any of its
+//! counters is under way; those of earlier mappings are complete and visible, because their unmap
+//! happened before the owner freed P, and the free before the check. So the four loads add up to 0.
+//! If somebody does have P mapped, the sum may be off while another mapping of P comes or goes:
+//! that is the race in which a mapped page can be missed.
 
 use super::addr::{Pfn, Span};
 use super::check::{self, Hit, Intent};
@@ -25,8 +26,8 @@ use super::primitive::{Long, Word};
 
 /// What is kept for one page: 8 bytes.
 ///
-/// The counters of the upper levels live with the first pages of their block: that of level L with page
-/// `base + L`. Blocks are at least 64 pages and aligned, so no two of them meet in one place.
+/// The counters of the upper levels live with the first pages of their block: that of level L with
+/// page `base + L`. Blocks are at least 64 pages and aligned, so no two of them meet in one place.
 #[repr(C)]
 pub struct Slot {
     page: Counter,
@@ -108,8 +109,8 @@ pub trait Memory {
     where
         Self: 'a;
 
-    /// The counters of section `number` (pfn divided by the pages of a section), or `None` where there are
-    /// none: no memory, MMIO, offline, or beyond the last section.
+    /// The counters of section `number` (pfn divided by the pages of a section), or `None` where
+    /// there are none: no memory, MMIO, offline, or beyond the last section.
     fn section(&self, number: u64) -> Option<Self::Section<'_>>;
 }
 
@@ -117,8 +118,8 @@ pub trait Memory {
 pub struct Counts<M> {
     memory: M,
     geometry: Geometry,
-    /// How many pages carry the "reported" mark: 0 unless there were findings, and then unmapping has
-    /// nothing to look for.
+    /// How many pages carry the "reported" mark: 0 unless there were findings, and then unmapping
+    /// has nothing to look for.
     marked: Long,
 }
 
@@ -169,8 +170,8 @@ impl<M: Memory> Counts<M> {
         self.look(pfn).map(|look| look.count)
     }
 
-    /// True if none of the `pages` pages from `first` is mapped, reported or out of balance, as far as there
-    /// are counters. The fast path of every check: loads only.
+    /// True if none of the `pages` pages from `first` is mapped, reported or out of balance, as far
+    /// as there are counters. The fast path of every check: loads only.
     #[inline]
     pub fn is_clean(&self, first: Pfn, pages: u64) -> bool {
         let mut dirty = 0;
@@ -203,8 +204,8 @@ impl<M: Memory> Counts<M> {
         new
     }
 
-    /// Sums up the pages of section `number`: how many are mapped, the sum of their counts, and how many are
-    /// out of balance. `None` if the section has no counters.
+    /// Sums up the pages of section `number`: how many are mapped, the sum of their counts, and how
+    /// many are out of balance. `None` if the section has no counters.
     pub fn section_totals(&self, number: u64) -> Option<Totals> {
         let section = self.memory.section(number)?;
         let mut totals = Totals::default();
@@ -273,7 +274,8 @@ impl<M: Memory> Counts<M> {
         skipped
     }
 
-    /// The sum of the counters above the page's own, for the block of 64 pages that `index` lies in.
+    /// The sum of the counters above the page's own, for the block of 64 pages that `index` lies
+    /// in.
     #[inline(always)]
     fn above(&self, section: &M::Section<'_>, index: usize) -> u32 {
         let mut sum = 0u32;
@@ -284,8 +286,8 @@ impl<M: Memory> Counts<M> {
         sum
     }
 
-    /// Calls `each` with the part of the pages that lies in each section that has counters; returns how many
-    /// pages lie elsewhere.
+    /// Calls `each` with the part of the pages that lies in each section that has counters; returns
+    /// how many pages lie elsewhere.
     #[inline]
     fn each_part(
         &self,

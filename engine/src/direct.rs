@@ -13,11 +13,13 @@ pub trait Direct {
 
 /// A fixed number of ranges, each of one owner (a domain).
 ///
-/// Readers never wait: a generation number that is odd while a writer is at work tells them that what they saw
-/// is not to be relied on. Writers, which are rare and may sleep, exclude each other by the same number.
+/// Readers never wait: a generation number that is odd while a writer is at work tells them that
+/// what they saw is not to be relied on. Writers, which are rare and may sleep, exclude each other
+/// by the same number.
 ///
-/// If there is no room, the last entry is widened so that it covers the new range too: then pages between them
-/// are never reported, which is a miss, but no false alarm. [`Ranges::widened`] says so.
+/// If there is no room, the last entry is widened so that it covers the new range too: then pages
+/// between them are never reported, which is a miss, but no false alarm. [`Ranges::widened`] says
+/// so.
 pub struct Ranges<const N: usize> {
     generation: Long,
     entries: [Entry; N],
@@ -61,7 +63,8 @@ impl<const N: usize> Ranges<N> {
         }
     }
 
-    /// Registers a mapping of `first..=last` by `owner` (not 0). To be called before the range is mapped.
+    /// Registers a mapping of `first..=last` by `owner` (not 0). To be called before the range is
+    /// mapped.
     pub fn insert(&self, owner: u64, first: Pfn, last: Pfn) {
         self.write(|entries| {
             if let Some(entry) = entries.iter().find(|e| e.owner.load() == 0) {

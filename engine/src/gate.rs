@@ -14,9 +14,10 @@ const REACH: u64 = 4096;
 
 /// Lets one reporter in at a time.
 ///
-/// Reports are printed from within the page allocator, and printing may allocate: a reporter that comes back
-/// in is turned away at once. One on another CPU waits, but not for ever. Whoever is turned away has not marked
-/// its page as reported, so the bug is reported at the page's next alloc or free.
+/// Reports are printed from within the page allocator, and printing may allocate: a reporter that
+/// comes back in is turned away at once. One on another CPU waits, but not for ever. Whoever is
+/// turned away has not marked its page as reported, so the bug is reported at the page's next alloc
+/// or free.
 pub struct Gate {
     holder: Long,
     last: Last,
@@ -64,7 +65,8 @@ impl Gate {
         }
     }
 
-    /// Enters, on behalf of `task` (not 0); `None` if that task is inside already, or another one for too long.
+    /// Enters, on behalf of `task` (not 0); `None` if that task is inside already, or another one
+    /// for too long.
     pub fn enter(&self, task: u64) -> Option<Held<'_>> {
         for _ in 0..PATIENCE {
             if self.holder.exchange(0, task) {
@@ -88,9 +90,10 @@ impl Default for Gate {
 impl Held<'_> {
     /// Whether `hit` is more of what was reported last: then it is to be marked, but not printed.
     ///
-    /// A mapping of 2M whose pages are freed one by one is one bug and 512 frees. The frees have the same task
-    /// and the same call stack, and every page from the last report's up to the new one is still mapped and
-    /// unreported or part of that report (`still_mapped`, asked for each of them).
+    /// A mapping of 2M whose pages are freed one by one is one bug and 512 frees. The frees have
+    /// the same task and the same call stack, and every page from the last report's up to the new
+    /// one is still mapped and unreported or part of that report (`still_mapped`, asked for each of
+    /// them).
     pub fn continues(
         &self,
         site: Site,

@@ -7,9 +7,9 @@ pub const LEVELS: usize = 4;
 
 /// The shape of memory: page size, section size, and the block sizes between them.
 ///
-/// A section is the unit in which the kernel has, or has not, a memory map (SPARSEMEM); it is also the unit in
-/// which counters exist. No block is larger than a section, so a block never lies half in memory that has no
-/// counters or loses them to hotplug.
+/// A section is the unit in which the kernel has, or has not, a memory map (SPARSEMEM); it is also
+/// the unit in which counters exist. No block is larger than a section, so a block never lies half
+/// in memory that has no counters or loses them to hotplug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     page_shift: u32,
@@ -28,8 +28,8 @@ pub struct Block {
 impl Geometry {
     /// Memory of `1 << page_shift` bytes a page and `1 << section_order` pages a section.
     ///
-    /// `section_order` is at least 6: the counters of the upper levels are kept with the first pages of their
-    /// block (see [`Block`] and [`super::counts`]), which must exist.
+    /// `section_order` is at least 6: the counters of the upper levels are kept with the first
+    /// pages of their block (see [`Block`] and [`super::counts`]), which must exist.
     pub const fn new(page_shift: u32, section_order: u32) -> Geometry {
         assert!(section_order >= 6 && section_order + page_shift < 64);
         Geometry {
@@ -68,10 +68,11 @@ impl Geometry {
         }
     }
 
-    /// Calls `each` with the largest aligned blocks that tile the pages `first..=last` of one section.
+    /// Calls `each` with the largest aligned blocks that tile the pages `first..=last` of one
+    /// section.
     ///
-    /// At most 63 blocks of each lower level at either end, so the number of calls does not grow with the
-    /// range.
+    /// At most 63 blocks of each lower level at either end, so the number of calls does not grow
+    /// with the range.
     pub fn tile(self, first: usize, last: usize, mut each: impl FnMut(Block)) {
         let mut base = first;
         loop {

@@ -2,12 +2,13 @@
 
 //! Counting, policy and report text of the DMA sanitizer.
 //!
-//! The files of this crate are compiled twice: here, where they are tested, and inside the kernel, where
-//! `drivers/iommu/debug-pagealloc/` supplies the memory they count in. So nothing in them allocates, blocks,
-//! panics or is unsafe, and paths between the modules are relative (`super::`).
+//! The files of this crate are compiled twice: here, where they are tested, and inside the kernel,
+//! where `drivers/iommu/debug-pagealloc/` supplies the memory they count in. So nothing in them
+//! allocates, blocks, panics or is unsafe, and paths between the modules are relative (`super::`).
 //!
 //! ```
-//! use dmasan_engine::{addr::{Pfn, Span}, check::Intent, counts::Counts, model::Array, geometry::Geometry};
+//! use dmasan_engine::{addr::{Pfn, Span}, check::Intent, counts::Counts, model::Array,
+//! geometry::Geometry};
 //!
 //! let geometry = Geometry::new(12, 15);
 //! let memory = Array::new(geometry, &[0]);

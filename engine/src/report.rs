@@ -9,7 +9,8 @@ use core::fmt;
 pub enum Class {
     /// A page went back to the allocator while a device could still reach it.
     FreeWhileMapped,
-    /// A page was handed out while a device could reach it: its free was not seen, or came before the map.
+    /// A page was handed out while a device could reach it: its free was not seen, or came before
+    /// the map.
     AllocWhileMapped,
     /// A page was unmapped more often than it was mapped.
     CountImbalance,
@@ -126,8 +127,8 @@ impl fmt::Display for Facts<'_> {
     }
 }
 
-/// The pairs of a facts line, in order. Text that is no pair is passed over, so that facts which later versions
-/// add do not hurt.
+/// The pairs of a facts line, in order. Text that is no pair is passed over, so that facts which
+/// later versions add do not hurt.
 pub fn parse_facts(line: &str) -> impl Iterator<Item = (&str, &str)> {
     line.split('[')
         .filter_map(|part| part.split_once(']')?.0.split_once('='))
@@ -135,8 +136,8 @@ pub fn parse_facts(line: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// Whether a function belongs to the allocators, and so says nothing about whose bug it is.
 ///
-/// `symbol` is the bare name. The title of a report names the first function of the stack that is not one of
-/// these; compilers add suffixes such as `.constprop.0`, hence prefixes.
+/// `symbol` is the bare name. The title of a report names the first function of the stack that is
+/// not one of these; compilers add suffixes such as `.constprop.0`, hence prefixes.
 pub fn is_allocator(symbol: &str) -> bool {
     const PREFIXES: &[&str] = &[
         "__iommu_debug_",

@@ -43,15 +43,20 @@ unsafe extern "C" fn sort(dev: *mut bindings::device, data: *mut c_void) -> c_in
 ///
 /// None; unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn iommu_debug_late_init() -> c_int {
+unsafe extern "C" fn iommu_debug_late_init() -> c_int {
     // SAFETY: Set while the command line was parsed, and read-only since.
     if !unsafe { bindings::iommu_debug_wanted } {
         return 0;
     }
     let mut devices = Devices::default();
-    for bus in [&raw const bindings::platform_bus_type, #[cfg(CONFIG_PCI)] &raw const bindings::pci_bus_type] {
+    for bus in [
+        &raw const bindings::platform_bus_type,
+        #[cfg(CONFIG_PCI)]
+        &raw const bindings::pci_bus_type,
+    ] {
         let data: *mut Devices = &mut devices;
-        // SAFETY: The bus is registered, and `sort` is called with the devices on it and with `data`.
+        // SAFETY: The bus is registered, and `sort` is called with the devices on it and with
+        // `data`.
         unsafe { bindings::bus_for_each_dev(bus, core::ptr::null_mut(), data.cast(), Some(sort)) };
     }
     match devices {
@@ -62,10 +67,10 @@ pub unsafe extern "C" fn iommu_debug_late_init() -> c_int {
             pr_info!("on, but all {passthrough} devices are in passthrough: nothing is tracked\n")
         }
         Devices { translated, passthrough: 0 } => {
-            pr_info!("on, tracking the mappings of {translated} devices\n")
+            pr_info!("on, tracking {translated} devices\n")
         }
         Devices { translated, passthrough } => pr_info!(
-            "on, tracking the mappings of {translated} devices; {passthrough} in passthrough are not tracked\n"
+            "on, tracking {translated} devices; {passthrough} in passthrough are not tracked\n"
         ),
     }
     if let Err(error) = stats::publish() {

@@ -2,16 +2,17 @@
 
 //! The DMA sanitizer: pages that are allocated or freed while a device can reach them.
 //!
-//! C headers: [`include/linux/iommu-debug-pagealloc.h`](srctree/include/linux/iommu-debug-pagealloc.h),
+//! C headers:
+//! [`include/linux/iommu-debug-pagealloc.h`](srctree/include/linux/iommu-debug-pagealloc.h),
 //! [`drivers/iommu/iommu-priv.h`](srctree/drivers/iommu/iommu-priv.h)
 //!
-//! This file has the entry points: the slow paths of the hooks in the IOMMU core, the page table code and the
-//! page allocator. The hooks sit behind a static key, so nothing here runs while the sanitizer is off. Each
-//! entry point turns its arguments into the engine's types, and the engine (`engine/`, shared with user space)
-//! decides.
+//! This file has the entry points: the slow paths of the hooks in the IOMMU core, the page table
+//! code and the page allocator. The hooks sit behind a static key, so nothing here runs while the
+//! sanitizer is off. Each entry point turns its arguments into the engine's types, and the engine
+//! (`engine/`, shared with user space) decides.
 //!
-//! Contract with the callers: any context, interrupts and NMIs included. Nothing here allocates or sleeps;
-//! no lock is taken in map and unmap, nor in a check that finds nothing.
+//! Contract with the callers: any context, interrupts and NMIs included. Nothing here allocates or
+//! sleeps; no lock is taken in map and unmap, nor in a check that finds nothing.
 
 mod boot;
 mod engine;
@@ -29,6 +30,9 @@ use engine::{
 use kernel::{bindings, prelude::*};
 use page_ext::{PageExt, GEOMETRY};
 use stats::STATS;
+
+/// What the messages of this crate begin with.
+const __LOG_PREFIX: &[u8] = b"iommu: debug-pagealloc\0";
 
 /// The mapping counts of all pages.
 static COUNTS: Counts<PageExt> = Counts::new(PageExt, GEOMETRY);
@@ -48,7 +52,8 @@ unsafe fn granule(domain: *const bindings::iommu_domain) -> u64 {
     1 << sizes.trailing_zeros().min(63)
 }
 
-/// The pages of a range that a domain maps; an impossible range is counted as an error and leaves no trace.
+/// The pages of a range that a domain maps; an impossible range is counted as an error and leaves
+/// no trace.
 ///
 /// # Safety
 ///
@@ -87,8 +92,8 @@ pub unsafe extern "C" fn __iommu_debug_map(
 
 /// An unmap of `size` bytes at `iova` has been asked for.
 ///
-/// Counts go down when the page table code reports what it cleared ([`__iommu_debug_unmapped`]), so all there
-/// is to do is to look at the request.
+/// Counts go down when the page table code reports what it cleared ([`__iommu_debug_unmapped`]), so
+/// all there is to do is to look at the request.
 ///
 /// # Safety
 ///
@@ -125,8 +130,8 @@ pub unsafe extern "C" fn __iommu_debug_unmap_end(
 
 /// The entries that mapped `size` bytes at `phys` in `domain` have been cleared.
 ///
-/// `phys` is the largest address if the page table code could not tell what it cleared; then nothing is
-/// counted.
+/// `phys` is the largest address if the page table code could not tell what it cleared; then
+/// nothing is counted.
 ///
 /// # Safety
 ///
@@ -149,9 +154,9 @@ pub unsafe extern "C" fn __iommu_debug_unmapped(
 
 /// How many of `size` bytes at `iova` map consecutive memory, and where (`phys`).
 ///
-/// For page table drivers that do not report what they clear: an unmap of just this run clears just that
-/// memory. Where nothing is mapped at `iova`, `phys` is left alone and `size` returned. The time grows with
-/// the run: one translation for each granule.
+/// For page table drivers that do not report what they clear: an unmap of just this run clears just
+/// that memory. Where nothing is mapped at `iova`, `phys` is left alone and `size` returned. The
+/// time grows with the run: one translation for each granule.
 ///
 /// # Safety
 ///
@@ -187,8 +192,8 @@ pub unsafe extern "C" fn __iommu_debug_unmap_run(
 
 /// What the granule at `iova` is mapped to.
 ///
-/// A translation of 0 means "not mapped", but memory may well be at address 0: so ask for the second byte, as
-/// the IOMMU core does.
+/// A translation of 0 means "not mapped", but memory may well be at address 0: so ask for the
+/// second byte, as the IOMMU core does.
 ///
 /// # Safety
 ///
@@ -263,7 +268,10 @@ pub unsafe extern "C" fn __iommu_debug_domain_free(domain: *mut bindings::iommu_
 /// The pages that a byte range touches.
 fn pages(phys: u64, size: usize) -> Option<(Pfn, Pfn)> {
     let last = phys.checked_add((size as u64).checked_sub(1)?)?;
-    Some((Pfn(phys >> GEOMETRY.page_shift()), Pfn(last >> GEOMETRY.page_shift())))
+    Some((
+        Pfn(phys >> GEOMETRY.page_shift()),
+        Pfn(last >> GEOMETRY.page_shift()),
+    ))
 }
 
 /// `numpages` pages from `page` on are being allocated.
@@ -309,7 +317,8 @@ fn found(first: Pfn, pages: u64, event: Event) {
     }
 }
 
-/// Called once the IOMMU core comes up, before the first domain exists: counting and checking begin together.
+/// Called once the IOMMU core comes up, before the first domain exists: counting and checking begin
+/// together.
 ///
 /// # Safety
 ///

@@ -4,8 +4,8 @@
 //!
 //! C header: [`include/linux/page_ext.h`](srctree/include/linux/page_ext.h)
 //!
-//! page_ext comes and goes with a memory section (hotplug), and is freed after an RCU grace period. So a
-//! section is looked up, and used, under one RCU read lock. Any context; nothing is allocated.
+//! page_ext comes and goes with a memory section (hotplug), and is freed after an RCU grace period.
+//! So a section is looked up, and used, under one RCU read lock. Any context; nothing is allocated.
 
 use crate::engine::{
     counts::{Memory, Section, Slot},
@@ -14,7 +14,8 @@ use crate::engine::{
 use kernel::{bindings, ffi::c_ulong, sync::rcu};
 
 /// The shape of this kernel's memory.
-pub(crate) const GEOMETRY: Geometry = Geometry::new(bindings::PAGE_SHIFT, bindings::PFN_SECTION_SHIFT);
+pub(crate) const GEOMETRY: Geometry =
+    Geometry::new(bindings::PAGE_SHIFT, bindings::PFN_SECTION_SHIFT);
 
 // The shim reserves a `u64` for each page.
 const _: () = assert!(size_of::<Slot>() == size_of::<u64>());
@@ -26,8 +27,8 @@ pub(crate) struct PageExt;
 ///
 /// # Invariants
 ///
-/// `slots` points to the slot of the section's first page. The slots of all pages of the section, `stride`
-/// bytes apart, stay valid as long as the RCU read lock is held.
+/// `slots` points to the slot of the section's first page. The slots of all pages of the section,
+/// `stride` bytes apart, stay valid as long as the RCU read lock is held.
 pub(crate) struct SectionSlots {
     slots: *const u8,
     stride: usize,
@@ -48,7 +49,11 @@ impl Memory for PageExt {
         // SAFETY: Written only before the first page_ext exists.
         let stride = unsafe { bindings::page_ext_size } as usize;
         // INVARIANT: page_ext is allocated for whole sections, and freed only after a grace period.
-        Some(SectionSlots { slots: slots.cast::<u8>().cast_const(), stride, _rcu: rcu })
+        Some(SectionSlots {
+            slots: slots.cast::<u8>().cast_const(),
+            stride,
+            _rcu: rcu,
+        })
     }
 }
 
@@ -57,10 +62,10 @@ impl Section for SectionSlots {
     fn slot(&self, index: usize) -> &Slot {
         // No index leads out of the section.
         let index = index & (GEOMETRY.section_pages() - 1);
-        // SAFETY: By the type invariants this is the slot of a page of the section, valid while `self` holds
-        // the RCU read lock. It is aligned, as all clients' sizes are multiples of 4. `Slot` consists of
-        // atomics, for which zeroes (page_ext's initial state) and every other bit pattern are valid, and
-        // nobody else writes these eight bytes.
+        // SAFETY: By the type invariants this is the slot of a page of the section, valid while
+        // `self` holds the RCU read lock. It is aligned, as all clients' sizes are multiples of 4.
+        // `Slot` consists of atomics, for which zeroes (page_ext's initial state) and every other
+        // bit pattern are valid, and nobody else writes these eight bytes.
         unsafe { &*self.slots.add(index * self.stride).cast::<Slot>() }
     }
 }

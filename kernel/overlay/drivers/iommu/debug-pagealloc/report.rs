@@ -2,9 +2,9 @@
 
 //! Printing of a finding.
 //!
-//! The words are the engine's (`engine/report.rs`); here they meet the kernel log, the call stack and the page
-//! owner. Runs inside the page allocator, so nothing is allocated; printing may re-enter the allocator, which
-//! the gate turns away.
+//! The words are the engine's (`engine/report.rs`); here they meet the kernel log, the call stack
+//! and the page owner. Runs inside the page allocator, so nothing is allocated; printing may
+//! re-enter the allocator, which the gate turns away.
 
 use crate::{
     engine::{
@@ -21,6 +21,7 @@ use kernel::{
     bindings,
     ffi::{c_char, c_ulong, c_void},
     fmt,
+    prelude::*,
     task::Task, //
 };
 
@@ -41,11 +42,19 @@ impl Stack {
     fn here() -> Stack {
         let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
         // SAFETY: The pointer is valid for writes of `DEPTH` entries.
-        let len = unsafe { bindings::stack_trace_save(entries.as_mut_ptr(), DEPTH as u32, 0) } as usize;
+        let len =
+            unsafe { bindings::stack_trace_save(entries.as_mut_ptr(), DEPTH as u32, 0) } as usize;
         let len = len.min(DEPTH);
         let known = entries.get(..len).unwrap_or(&[]);
-        let culprit = known.iter().position(|&entry| !is_internal(entry)).unwrap_or(0);
-        Stack { entries, len, culprit }
+        let culprit = known
+            .iter()
+            .position(|&entry| !is_internal(entry))
+            .unwrap_or(0);
+        Stack {
+            entries,
+            len,
+            culprit,
+        }
     }
 
     /// The frames from the one that is to blame.
@@ -55,9 +64,23 @@ impl Stack {
 
     /// All frames but those of the sanitizer itself.
     fn frames(&self) -> impl Iterator<Item = c_ulong> + '_ {
-        let ours = |entry: c_ulong| with_symbol(entry, |name| name.starts_with("_R") || name.contains("iommu_debug_") || name.contains("stack_trace_save"));
-        let skip = self.entries.iter().take(self.culprit).rposition(|&entry| ours(entry));
-        self.entries.iter().copied().take(self.len).skip(skip.map_or(0, |last| last + 1))
+        let ours = |entry: c_ulong| {
+            with_symbol(entry, |name| {
+                name.starts_with("_R")
+                    || name.contains("iommu_debug_")
+                    || name.contains("stack_trace_save")
+            })
+        };
+        let skip = self
+            .entries
+            .iter()
+            .take(self.culprit)
+            .rposition(|&entry| ours(entry));
+        self.entries
+            .iter()
+            .copied()
+            .take(self.len)
+            .skip(skip.map_or(0, |last| last + 1))
     }
 }
 
@@ -94,7 +117,12 @@ fn line(args: fmt::Arguments<'_>) {
 
 fn symbol_line(entry: c_ulong) {
     // SAFETY: `%pS` takes a pointer of any value.
-    unsafe { bindings::_printk(c"\x013 %pS\n".as_ptr().cast::<c_char>(), entry as *const c_void) };
+    unsafe {
+        bindings::_printk(
+            c"\x013 %pS\n".as_ptr().cast::<c_char>(),
+            entry as *const c_void,
+        )
+    };
 }
 
 /// Reports pages that are a finding: once, and unless they belong to the report before.
@@ -105,8 +133,13 @@ pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &I
         return;
     };
     let stack = Stack::here();
-    let site = Site { task: task as u64, stack: hash_stack(stack.callers().iter().map(|&e| e as u64)) };
-    let more = gate.continues(site, hit, |pfn| COUNTS.count(pfn).is_some_and(|count| count != 0));
+    let site = Site {
+        task: task as u64,
+        stack: hash_stack(stack.callers().iter().map(|&e| e as u64)),
+    };
+    let more = gate.continues(site, hit, |pfn| {
+        COUNTS.count(pfn).is_some_and(|count| count != 0)
+    });
     COUNTS.mark_reported(first, pages, intent);
     if more {
         STATS.continued.add(1);
@@ -118,7 +151,10 @@ pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &I
     print(first, pages, event, hit, &stack);
     // SAFETY: Any flag and origin are allowed.
     unsafe {
-        bindings::add_taint(bindings::TAINT_BAD_PAGE, bindings::lockdep_ok_LOCKDEP_STILL_OK);
+        bindings::add_taint(
+            bindings::TAINT_BAD_PAGE,
+            bindings::lockdep_ok_LOCKDEP_STILL_OK,
+        );
         bindings::check_panic_on_warn(c"DMASAN".as_ptr().cast::<c_char>());
     }
 }
@@ -128,7 +164,8 @@ fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
     line(fmt!("{RULER}"));
     title(fmt!("{TITLE}{}", class.name()), stack);
     with_task(|comm, pid| {
-        line(fmt!(
+        // The engine's `Display` is that of `core`, not the kernel's own.
+        line(core::format_args!(
             "{}",
             Facts {
                 pfn: first.0,
@@ -160,8 +197,8 @@ fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
 
 fn title(text: fmt::Arguments<'_>, stack: &Stack) {
     let entry = stack.callers().first().copied().unwrap_or(0);
-    // SAFETY: `%pA` takes a pointer to format arguments, which are valid for the call; `%pS` takes a pointer of
-    // any value.
+    // SAFETY: `%pA` takes a pointer to format arguments, which are valid for the call; `%pS` takes
+    // a pointer of any value.
     unsafe {
         bindings::_printk(
             c"\x013%pA in %pS\n".as_ptr().cast::<c_char>(),
@@ -173,13 +210,16 @@ fn title(text: fmt::Arguments<'_>, stack: &Stack) {
 
 /// Calls `then` with the name and the process id of the current task.
 fn with_task(then: impl FnOnce(&str, i32)) {
-    // SAFETY: The current task exists while it runs. Its name may be changed meanwhile; it is always
-    // terminated, and each byte is copied once.
+    // SAFETY: The current task exists while it runs. Its name may be changed meanwhile; it is
+    // always terminated, and each byte is copied once.
     let (comm, pid) = unsafe {
         let task = Task::current_raw();
         ((&raw const (*task).comm).read_volatile(), (*task).pid)
     };
     let bytes = comm.map(|c| c as u8);
     let len = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
-    then(core::str::from_utf8(bytes.get(..len).unwrap_or(&[])).unwrap_or("?"), pid)
+    then(
+        core::str::from_utf8(bytes.get(..len).unwrap_or(&[])).unwrap_or("?"),
+        pid,
+    )
 }

@@ -7,7 +7,8 @@
 use crate::{
     engine::{counts::Totals, primitive::Long},
     page_ext::sections,
-    COUNTS, DIRECT, //
+    COUNTS,
+    DIRECT, //
 };
 use kernel::{debugfs::Dir, fmt, prelude::*};
 
@@ -17,8 +18,8 @@ pub(crate) struct Stats {
     pub(crate) findings: Long,
     /// Events that belong to the report before and were not printed again.
     pub(crate) continued: Long,
-    /// Events that could not be reported because another report was being printed for too long, or by the
-    /// same task.
+    /// Events that could not be reported because another report was being printed for too long, or
+    /// by the same task.
     pub(crate) turned_away: Long,
     /// Pages that a map covered and that have no counters: MMIO, offline memory.
     pub(crate) skipped: Long,
@@ -89,7 +90,9 @@ impl Stats {
 pub(crate) fn publish() -> Result {
     let dir = Dir::new(c"dmasan");
     let file = KBox::pin_init(
-        dir.read_callback_file(c"stats", (), &|_: &(), f: &mut fmt::Formatter<'_>| STATS.show(f)),
+        dir.read_callback_file(c"stats", (), &|_: &(), f: &mut fmt::Formatter<'_>| {
+            STATS.show(f)
+        }),
         GFP_KERNEL,
     )?;
     // The file is there as long as the kernel is.
