@@ -153,11 +153,7 @@ impl<M: Memory> Counts<M> {
 
     /// Takes a mapping of `span` back. Returns how many pages have no counters and were skipped.
     pub fn unmap(&self, span: &Span) -> u64 {
-        let skipped = self.add(span, u32::wrapping_neg);
-        if self.marked.load() != 0 {
-            self.forget_reports(span);
-        }
-        skipped
+        self.add(span, u32::wrapping_neg)
     }
 
     /// Adds to the count of one page, past all bookkeeping: for tests of an imbalance.
@@ -270,6 +266,10 @@ impl<M: Memory> Counts<M> {
                 self.geometry
                     .tile(from, to, |block| counter(section, block).add(units));
             });
+        }
+        // A count may come back to 0 from either side.
+        if self.marked.load() != 0 {
+            self.forget_reports(span);
         }
         skipped
     }

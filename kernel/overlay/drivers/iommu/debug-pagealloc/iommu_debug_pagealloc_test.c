@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of the DMA sanitizer: what must be counted and reported, and what
+ * must not. The hooks are reached through iommu_map() and iommu_unmap() on a
+ * mock domain, and through the page allocator.
+ *
+ * Needs iommu.debug_pagealloc=1; the reports appear in the kernel log.
+ */
+#include <kunit/test.h>
+#include <linux/gfp.h>
+#include <linux/iommu.h>
+#include <linux/iommu-debug-pagealloc.h>
+#include <linux/limits.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+
+#define MOCK_ENTRIES	64
+#define MOCK_IOVA	SZ_1G
+
+/* A domain whose page table is an array with one entry for each granule. */
+struct mock {
+	struct iommu_domain domain;
+	phys_addr_t table[MOCK_ENTRIES];
+	bool present[MOCK_ENTRIES];
+	size_t granule;
+	unsigned int leaf;	/* granules that can only be unmapped together */
+	unsigned int room;	/* granules that can be mapped before it fails */
+};
+
+static struct mock *to_mock(struct iommu_domain *domain)
+{
+	return container_of(domain, struct mock, domain);
+}
+
+static unsigned int mock_index(struct mock *mock, unsigned long iova)
+{
+	return (iova - MOCK_IOVA) / mock->granule;
+}
+
+static int mock_map_pages(struct iommu_domain *domain, unsigned long iova,
+			  phys_addr_t phys, size_t pgsize, size_t count,
+			  int prot, gfp_t gfp, size_t *mapped)
+{
+	struct mock *mock = to_mock(domain);
+	unsigned int index = mock_index(mock, iova);
+
+	for (*mapped = 0; *mapped < pgsize * count; *mapped += mock->granule) {
+		if (!mock->room)
+			return -ENOMEM;
+		mock->room--;
+		mock->present[index] = true;
+		mock->table[index++] = phys + *mapped;
+	}
+	return 0;
+}
+
+static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova,
+			       size_t pgsize, size_t count,
+			       struct iommu_iotlb_gather *gather)
+{
+	struct mock *mock = to_mock(domain);
+	unsigned int index = mock_index(mock, iova);
+	size_t unmapped = 0;
+
+	while (unmapped < pgsize * count && mock->present[index]) {
+		for (unsigned int i = 0; i < mock->leaf; i++)
+			mock->present[index++] = false;
+		unmapped += mock->leaf * mock->granule;
+	}
+	return unmapped;
+}
+
+static phys_addr_t mock_iova_to_phys(struct iommu_domain *domain, dma_addr_t iova)
+{
+	struct mock *mock = to_mock(domain);
+	unsigned int index = mock_index(mock, iova);
+
+	if (iova < MOCK_IOVA || index >= MOCK_ENTRIES || !mock->present[index])
+		return 0;
+	return mock->table[index] + (iova & (mock->granule - 1));
+}
+
+static const struct iommu_domain_ops mock_ops = {
+	.map_pages = mock_map_pages,
+	.unmap_pages = mock_unmap_pages,
+	.iova_to_phys = mock_iova_to_phys,
+};
+
+static struct mock *mock_new(struct kunit *test, size_t granule)
+{
+	struct mock *mock = kunit_kzalloc(test, sizeof(*mock), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, mock);
+	mock->domain.type = IOMMU_DOMAIN_UNMANAGED;
+	mock->domain.ops = &mock_ops;
+	mock->domain.pgsize_bitmap = granule;
+	mock->granule = granule;
+	mock->leaf = 1;
+	mock->room = UINT_MAX;
+	return mock;
+}
+
+static int mock_map(struct mock *mock, size_t offset, phys_addr_t phys, size_t size)
+{
+	return iommu_map(&mock->domain, MOCK_IOVA + offset, phys, size,
+			 IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+}
+
+static size_t mock_unmap(struct mock *mock, size_t offset, size_t size)
+{
+	return iommu_unmap(&mock->domain, MOCK_IOVA + offset, size);
+}
+
+static struct page *new_pages(struct kunit *test, unsigned int order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, order);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	return page;
+}
+
+static void expect_counts(struct kunit *test, struct page *page, unsigned int pages,
+			  int count)
+{
+	for (unsigned int i = 0; i < pages; i++)
+		KUNIT_EXPECT_EQ_MSG(test, iommu_debug_test_count(page_to_pfn(page) + i),
+				    count, "page %u", i);
+}
+
+/* Allocates until @page comes back, and frees what came before it. */
+static bool get_back(struct page *page)
+{
+	LIST_HEAD(others);
+	struct page *other, *next;
+	bool found = false;
+
+	for (int i = 0; i < 4096 && !found; i++) {
+		other = alloc_page(GFP_KERNEL);
+		if (!other)
+			break;
+		found = other == page;
+		if (!found)
+			list_add(&other->lru, &others);
+	}
+	list_for_each_entry_safe(other, next, &others, lru) {
+		list_del(&other->lru);
+		__free_page(other);
+	}
+	return found;
+}
+
+static void test_map_unmap_balance(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 3);
+
+	expect_counts(test, page, 8, 0);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), 8 * PAGE_SIZE), 0);
+	expect_counts(test, page, 8, 1);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, SZ_64K, page_to_phys(page), PAGE_SIZE), 0);
+	expect_counts(test, page, 1, 2);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 8 * PAGE_SIZE), 8 * PAGE_SIZE);
+	expect_counts(test, page, 1, 1);
+	expect_counts(test, page + 1, 7, 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, SZ_64K, PAGE_SIZE), PAGE_SIZE);
+	expect_counts(test, page, 8, 0);
+	__free_pages(page, 3);
+}
+
+static void test_map_small_unmap_large(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 3);
+	phys_addr_t phys = page_to_phys(page);
+
+	for (int i = 0; i < 8; i++)
+		KUNIT_EXPECT_EQ(test, mock_map(mock, i * PAGE_SIZE, phys + i * PAGE_SIZE,
+					       PAGE_SIZE), 0);
+	expect_counts(test, page, 8, 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 8 * PAGE_SIZE), 8 * PAGE_SIZE);
+	expect_counts(test, page, 8, 0);
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, phys, 8 * PAGE_SIZE), 0);
+	for (int i = 0; i < 8; i++)
+		KUNIT_EXPECT_EQ(test, mock_unmap(mock, i * PAGE_SIZE, PAGE_SIZE), PAGE_SIZE);
+	expect_counts(test, page, 8, 0);
+	__free_pages(page, 3);
+}
+
+/* Counters of upper levels: a range of more than one block of 64 pages. */
+static void test_map_blocks(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 8);
+	phys_addr_t phys = page_to_phys(page);
+
+	__iommu_debug_map(&mock->domain, phys, 256 * PAGE_SIZE);
+	expect_counts(test, page, 256, 1);
+	for (int i = 0; i < 256; i++)
+		__iommu_debug_unmapped(&mock->domain, phys + i * PAGE_SIZE, PAGE_SIZE);
+	expect_counts(test, page, 256, 0);
+
+	__iommu_debug_map(&mock->domain, phys + PAGE_SIZE, 254 * PAGE_SIZE);
+	expect_counts(test, page, 1, 0);
+	expect_counts(test, page + 1, 254, 1);
+	expect_counts(test, page + 255, 1, 0);
+	__iommu_debug_unmapped(&mock->domain, phys + PAGE_SIZE, 254 * PAGE_SIZE);
+	expect_counts(test, page, 256, 0);
+	__free_pages(page, 8);
+}
+
+static void test_partial_map(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 3);
+
+	mock->room = 3;
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), 8 * PAGE_SIZE), -ENOMEM);
+	expect_counts(test, page, 8, 0);
+	__free_pages(page, 3);
+}
+
+static void test_partial_unmap(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 3);
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), 8 * PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 4 * PAGE_SIZE, PAGE_SIZE), PAGE_SIZE);
+	/* Stops at the hole: what lies behind it stays mapped, and counted. */
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 8 * PAGE_SIZE), 4 * PAGE_SIZE);
+	expect_counts(test, page, 5, 0);
+	expect_counts(test, page + 5, 3, 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 5 * PAGE_SIZE, 3 * PAGE_SIZE), 3 * PAGE_SIZE);
+	expect_counts(test, page, 8, 0);
+	__free_pages(page, 3);
+}
+
+static void test_unmap_more_than_asked(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 3);
+
+	mock->leaf = 8;
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), 8 * PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), 8 * PAGE_SIZE);
+	expect_counts(test, page, 8, 0);
+	__free_pages(page, 3);
+}
+
+static void test_unmap_scattered(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *one = new_pages(test, 0), *two = new_pages(test, 0);
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(two), PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, PAGE_SIZE, page_to_phys(one), PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 2 * PAGE_SIZE), 2 * PAGE_SIZE);
+	expect_counts(test, one, 1, 0);
+	expect_counts(test, two, 1, 0);
+	__free_page(one);
+	__free_page(two);
+}
+
+/* The IOMMU's page is smaller than the CPU's: parts of a page add up. */
+static void test_granule_smaller_than_page(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE / 4);
+	struct page *page = new_pages(test, 1);
+	phys_addr_t phys = page_to_phys(page);
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, phys, PAGE_SIZE / 4), 0);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, PAGE_SIZE / 4, phys + PAGE_SIZE / 4, PAGE_SIZE), 0);
+	expect_counts(test, page, 1, 4);
+	expect_counts(test, page + 1, 1, 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE / 2), PAGE_SIZE / 2);
+	expect_counts(test, page, 1, 2);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, PAGE_SIZE / 2, 3 * PAGE_SIZE / 4),
+			3 * PAGE_SIZE / 4);
+	expect_counts(test, page, 2, 0);
+	__free_pages(page, 1);
+}
+
+/* The IOMMU's page is larger than the CPU's: each page that it covers counts. */
+static void test_granule_larger_than_page(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, 16 * PAGE_SIZE);
+	struct page *page = new_pages(test, 4);
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), 16 * PAGE_SIZE), 0);
+	expect_counts(test, page, 16, 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 16 * PAGE_SIZE), 16 * PAGE_SIZE);
+	expect_counts(test, page, 16, 0);
+	__free_pages(page, 4);
+}
+
+static void test_address_zero(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	int before = iommu_debug_test_count(0);
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, 0, 2 * PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_count(0), before + 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 2 * PAGE_SIZE), 2 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_count(0), before);
+}
+
+/* Addresses without memory, up to the last one, and ranges that pass it. */
+static void test_no_page(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	phys_addr_t last = -(phys_addr_t)PAGE_SIZE;
+
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_count(PHYS_PFN(last)), INT_MIN);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, SZ_1T, 4 * PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 4 * PAGE_SIZE), 4 * PAGE_SIZE);
+	__iommu_debug_map(&mock->domain, last, PAGE_SIZE);
+	__iommu_debug_unmapped(&mock->domain, last - PAGE_SIZE, 2 * PAGE_SIZE);
+}
+
+static void test_address_overflow(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	phys_addr_t last = -(phys_addr_t)PAGE_SIZE;
+	int before = iommu_debug_test_count(0);
+
+	__iommu_debug_map(&mock->domain, last, 2 * PAGE_SIZE);
+	__iommu_debug_unmapped(&mock->domain, last, 2 * PAGE_SIZE);
+	__iommu_debug_map(&mock->domain, last, 2 * PAGE_SIZE);
+	__iommu_debug_unmap_begin(&mock->domain, -PAGE_SIZE, 2 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_count(0), before);
+}
+
+static void test_free_while_mapped(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 0);
+	unsigned long before = iommu_debug_test_findings();
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), PAGE_SIZE), 0);
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+
+	/* The page is used again, and freed, while the mapping is still there. */
+	KUNIT_ASSERT_TRUE(test, get_back(page));
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+
+	/* The mapping is gone: the next bug with this page is another one. */
+	KUNIT_ASSERT_TRUE(test, get_back(page));
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), PAGE_SIZE), 0);
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 2);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), PAGE_SIZE);
+}
+
+static void test_free_after_unmap_is_silent(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 0);
+	unsigned long before = iommu_debug_test_findings();
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), PAGE_SIZE);
+	__free_page(page);
+	KUNIT_ASSERT_TRUE(test, get_back(page));
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before);
+}
+
+static void test_free_with_inner_page_mapped(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 3);
+	unsigned long before = iommu_debug_test_findings();
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page + 5), PAGE_SIZE), 0);
+	__free_pages(page, 3);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), PAGE_SIZE);
+}
+
+/* One mapping, and one report, though the pages are freed one by one. */
+static void test_free_page_by_page(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 4);
+	unsigned long before = iommu_debug_test_findings();
+
+	split_page(page, 4);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), 16 * PAGE_SIZE), 0);
+	for (int i = 0; i < 16; i++)
+		__free_page(page + i);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 16 * PAGE_SIZE), 16 * PAGE_SIZE);
+}
+
+/* A page that was mapped when it was free already. */
+static void test_alloc_while_mapped(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 0);
+	unsigned long before = iommu_debug_test_findings();
+
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), PAGE_SIZE), 0);
+	KUNIT_ASSERT_TRUE(test, get_back(page));
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), PAGE_SIZE);
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+}
+
+static void expect_imbalance(struct kunit *test, int units, int count)
+{
+	struct page *page = new_pages(test, 0);
+	unsigned long pfn = page_to_pfn(page);
+	unsigned long before = iommu_debug_test_findings();
+
+	iommu_debug_test_add(pfn, units);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_count(pfn), count);
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+	KUNIT_ASSERT_TRUE(test, get_back(page));
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+	iommu_debug_test_add(pfn, -units);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_count(pfn), 0);
+}
+
+static void test_count_underflow(struct kunit *test)
+{
+	expect_imbalance(test, -1, -1);
+}
+
+/* Counts have 31 bits: the largest one, and one more. */
+static void test_count_overflow(struct kunit *test)
+{
+	expect_imbalance(test, INT_MAX / 2, INT_MAX / 2);
+	expect_imbalance(test, INT_MAX / 2 + 1, INT_MIN / 2);
+}
+
+/* A region that is mapped on purpose is no finding, but a leak on top of it is. */
+static void test_direct_region(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE), *other = mock_new(test, PAGE_SIZE);
+	struct page *page = new_pages(test, 0);
+	phys_addr_t phys = page_to_phys(page);
+	unsigned long before = iommu_debug_test_findings();
+
+	__iommu_debug_direct_map(&mock->domain, phys, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, phys, PAGE_SIZE), 0);
+	__free_page(page);
+	KUNIT_ASSERT_TRUE(test, get_back(page));
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before);
+
+	KUNIT_EXPECT_EQ(test, mock_map(other, 0, phys, PAGE_SIZE), 0);
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(other, 0, PAGE_SIZE), PAGE_SIZE);
+
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), PAGE_SIZE);
+	__iommu_debug_domain_free(&mock->domain);
+	expect_counts(test, page, 1, 0);
+}
+
+static struct kunit_case dmasan_cases[] = {
+	KUNIT_CASE(test_map_unmap_balance),
+	KUNIT_CASE(test_map_small_unmap_large),
+	KUNIT_CASE(test_map_blocks),
+	KUNIT_CASE(test_partial_map),
+	KUNIT_CASE(test_partial_unmap),
+	KUNIT_CASE(test_unmap_more_than_asked),
+	KUNIT_CASE(test_unmap_scattered),
+	KUNIT_CASE(test_granule_smaller_than_page),
+	KUNIT_CASE(test_granule_larger_than_page),
+	KUNIT_CASE(test_address_zero),
+	KUNIT_CASE(test_no_page),
+	KUNIT_CASE(test_address_overflow),
+	KUNIT_CASE(test_free_while_mapped),
+	KUNIT_CASE(test_free_after_unmap_is_silent),
+	KUNIT_CASE(test_free_with_inner_page_mapped),
+	KUNIT_CASE(test_free_page_by_page),
+	KUNIT_CASE(test_alloc_while_mapped),
+	KUNIT_CASE(test_count_underflow),
+	KUNIT_CASE(test_count_overflow),
+	KUNIT_CASE(test_direct_region),
+	{}
+};
+
+static int dmasan_test_init(struct kunit *test)
+{
+	if (!static_key_enabled(&iommu_debug_initialized))
+		kunit_skip(test, "needs iommu.debug_pagealloc=1");
+	return 0;
+}
+
+static struct kunit_suite dmasan_suite = {
+	.name = "iommu_debug_pagealloc",
+	.init = dmasan_test_init,
+	.test_cases = dmasan_cases,
+};
+kunit_test_suite(dmasan_suite);
