@@ -199,7 +199,7 @@ impl Block {
                 }
                 self.wait(line.text)
             }
-            Stage::Leak => self.feed_tail(line.text),
+            Stage::Leak => self.feed_tail(line, kind),
         }
     }
 
@@ -219,7 +219,16 @@ impl Block {
     }
 
     /// After the leak line: page owner, or nothing more.
-    fn feed_tail(&mut self, text: &str) -> Next {
+    fn feed_tail(&mut self, line: &Line<'_>, kind: &Kind<'_>) -> Next {
+        let text = line.text;
+        if self.is_headless() && matches!(stack_title(text), Some(title) if title != "Call Trace") {
+            // Only ours goes on with a stack here: the log begins in one, and its class is lost.
+            self.stage = Stage::Ours;
+            self.finding.origin = Origin::Dmasan;
+            self.finding.class = Class::Other("unknown".to_owned());
+            self.keep_pending();
+            return self.feed_ours(line, kind);
+        }
         let frame = matches!(self.section, Section::Owner(_)) && symbol::frame(text).is_some();
         if !frame && !owner::is_owner(text) {
             return self.wait(text);
@@ -228,6 +237,15 @@ impl Block {
         self.keep(text);
         self.body(text);
         Next::More
+    }
+
+    /// The log begins inside of it, and nothing but the leak line was read.
+    fn is_headless(&self) -> bool {
+        self.finding.page_owner.is_none()
+            && self
+                .finding
+                .cut
+                .is_some_and(|cut| cut.by == CutBy::LogStart)
     }
 
     /// A line of somebody else, perhaps in between.

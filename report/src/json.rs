@@ -13,16 +13,35 @@ pub fn to_string(report: &Report) -> String {
 
 /// Reads a report that [`to_string`] wrote; of another version of the schema it says so.
 pub fn from_str(text: &str) -> Result<Report, String> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
-    match value.get("schema").and_then(serde_json::Value::as_u64) {
-        Some(version) if version == u64::from(SCHEMA) => {}
-        Some(version) => {
-            return Err(format!(
-                "schema {version}; this version reads schema {SCHEMA}"
-            ))
-        }
-        None => return Err("no `schema`: not a report of dmasan".to_owned()),
+    #[derive(serde::Deserialize)]
+    struct Version {
+        schema: Option<u32>,
     }
-    serde_json::from_value(value).map_err(|e| format!("not a report: {e}"))
+    // The text is read twice, not turned into a `Value` in between: that would sort the facts.
+    let version: Version = serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"))?;
+    match version.schema {
+        Some(SCHEMA) => serde_json::from_str(text).map_err(|e| format!("not a report: {e}")),
+        Some(other) => Err(format!(
+            "schema {other}; this version reads schema {SCHEMA}"
+        )),
+        None => Err("no `schema`: not a report of dmasan".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_str;
+
+    #[test]
+    fn what_is_no_report_says_why() {
+        assert!(from_str("x").unwrap_err().starts_with("not JSON"));
+        assert!(from_str("{}").unwrap_err().starts_with("no `schema`"));
+        assert_eq!(
+            from_str("{\"schema\": 99}").unwrap_err(),
+            "schema 99; this version reads schema 1"
+        );
+        assert!(from_str("{\"schema\": 1}")
+            .unwrap_err()
+            .starts_with("not a report"));
+    }
 }

@@ -21,6 +21,7 @@
 //! ```
 
 mod block;
+mod events;
 mod facts;
 mod kind;
 mod line;

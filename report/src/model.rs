@@ -44,9 +44,18 @@ impl Report {
         self.trouble.iter().rev().max_by_key(|t| t.kind)
     }
 
-    /// Findings of one step.
+    /// Findings of the step with this index. Where one log has several runs, see [`Report::step_of`].
     pub fn in_step(&self, index: u32) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(move |f| f.step == Some(index))
+    }
+
+    /// The step of a finding: of those with its index, the last that began before it.
+    pub fn step_of(&self, finding: &Finding) -> Option<&Step> {
+        let index = finding.step?;
+        self.steps
+            .iter()
+            .rev()
+            .find(|step| step.index == index && step.line < finding.line)
     }
 }
 

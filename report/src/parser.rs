@@ -4,21 +4,15 @@
 use crate::block::{clip, Block, Next};
 use crate::kind::{kind, Kind};
 use crate::line::{self, Line};
-use crate::model::{
-    Boot, BootState, Class, Cut, CutBy, Finding, Origin, Report, Site, Step, Trouble, TroubleKind,
-    Warning, SCHEMA,
-};
+use crate::model::{Class, Cut, CutBy, Finding, Report, Site, SCHEMA};
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
 /// Bounds of what is kept of one log.
 const MAX_FINDINGS: usize = 2_000;
-const MAX_STEPS: usize = 1_000;
-const MAX_SEEN: usize = 10_000;
-const MAX_EVENTS: usize = 500;
+pub(crate) const MAX_SEEN: usize = 10_000;
 const MAX_OPEN: usize = 32;
-const MAX_BOOT_NOTES: usize = 16;
 /// The kernel's own limit of a line is about 1 KiB; what a program puts on the console may be longer.
 const MAX_BYTES: u64 = 16 * 1024;
 
@@ -72,21 +66,21 @@ pub fn parse_reader(
 /// A log that is being read.
 #[derive(Debug)]
 pub struct Parser {
-    options: Options,
-    report: Report,
-    open: Vec<Open>,
+    pub(crate) options: Options,
+    pub(crate) report: Report,
+    pub(crate) open: Vec<Open>,
     /// The last ruler of each context that printed one.
     rulers: Vec<Ruler>,
     /// Index of the step that runs.
-    step: Option<u32>,
+    pub(crate) step: Option<u32>,
     /// What was seen already, by time and text: a script that prints dmesg shows everything twice.
-    seen: HashSet<(u64, String)>,
+    pub(crate) seen: HashSet<(u64, String)>,
     /// Line of the last sign of an oops.
-    last_oops: Option<u64>,
+    pub(crate) last_oops: Option<u64>,
 }
 
 #[derive(Debug)]
-struct Open {
+pub(crate) struct Open {
     caller: Option<String>,
     block: Block,
     /// It was seen before: read it to its end and forget it.
@@ -164,41 +158,6 @@ impl Parser {
         }
         if !self.global(&line, &kind) {
             self.local(&line, kind);
-        }
-    }
-
-    /// What concerns the log as a whole. True if the line is no part of any report.
-    fn global(&mut self, line: &Line<'_>, kind: &Kind<'_>) -> bool {
-        match kind {
-            Kind::Kernel { release } => {
-                if self.is_new(line) {
-                    self.close_all(CutBy::Reboot, line.number);
-                    self.step = None;
-                    self.report.kernel = Some(clip(release));
-                }
-                true
-            }
-            Kind::Boot { reference, rest } => {
-                self.boot(line, *reference, rest);
-                true
-            }
-            Kind::StepBegin { nonce, index, text } => {
-                self.step_begin(line, nonce, *index, text);
-                true
-            }
-            Kind::StepEnd { nonce, index, rc } => {
-                self.step_end(nonce, *index, *rc);
-                true
-            }
-            Kind::Trouble(what) => {
-                self.trouble(line, *what);
-                matches!(what, TroubleKind::Panic | TroubleKind::Oops)
-            }
-            Kind::OtherBug => {
-                self.other_bug(line);
-                false
-            }
-            _ => false,
         }
     }
 
@@ -348,7 +307,7 @@ impl Parser {
         }
     }
 
-    fn close_all(&mut self, by: CutBy, line: u64) {
+    pub(crate) fn close_all(&mut self, by: CutBy, line: u64) {
         while !self.open.is_empty() {
             self.close(0, Some((by, line)));
         }
@@ -363,138 +322,8 @@ impl Parser {
         }
     }
 
-    fn boot(&mut self, line: &Line<'_>, reference: bool, rest: &str) {
-        let state = match rest.split([',', ' ', ':']).next() {
-            _ if reference => BootState::On,
-            Some("on") => BootState::On,
-            Some("off") => BootState::Off,
-            _ => BootState::Unknown,
-        };
-        let origin = if reference {
-            Origin::Reference
-        } else {
-            Origin::Dmasan
-        };
-        let boot = self.report.boot.get_or_insert_with(|| Boot {
-            state,
-            origin,
-            notes: Vec::new(),
-            line: line.number,
-        });
-        if state != BootState::Unknown {
-            boot.state = state;
-        }
-        let note = clip(line.text);
-        if boot.notes.len() < MAX_BOOT_NOTES && !boot.notes.contains(&note) {
-            boot.notes.push(note);
-        }
-    }
-
-    fn is_mine(&self, nonce: &str) -> bool {
-        self.options
-            .nonce
-            .as_deref()
-            .is_none_or(|mine| mine == nonce)
-    }
-
-    fn step_begin(&mut self, line: &Line<'_>, nonce: &str, index: u32, text: &str) {
-        let known = self
-            .report
-            .steps
-            .iter()
-            .any(|step| step.nonce == nonce && step.index == index);
-        if !self.is_mine(nonce) || known || self.report.steps.len() >= MAX_STEPS {
-            return;
-        }
-        self.step = Some(index);
-        self.report.steps.push(Step {
-            index,
-            nonce: clip(nonce),
-            text: clip(text),
-            line: line.number,
-            ended: false,
-            rc: None,
-        });
-    }
-
-    fn step_end(&mut self, nonce: &str, index: u32, rc: Option<i32>) {
-        let Some(step) = self
-            .report
-            .steps
-            .iter_mut()
-            .find(|step| step.nonce == nonce && step.index == index)
-        else {
-            return;
-        };
-        if !step.ended {
-            (step.ended, step.rc) = (true, rc);
-            self.step = None;
-        }
-    }
-
-    /// Notes a warning that is no finding, wherever it stands.
-    fn note_warning(&mut self, line: &Line<'_>, kind: &Kind<'_>, nested: bool) {
-        if let Kind::Warning { reference } = *kind {
-            if !reference || nested {
-                self.other_bug(line);
-            }
-        }
-    }
-
-    fn other_bug(&mut self, line: &Line<'_>) {
-        if !self.is_new(line) {
-            return;
-        }
-        if self.report.warnings.len() >= MAX_EVENTS {
-            self.report.left_out += 1;
-            return;
-        }
-        let text = clip(line.text);
-        self.report.warnings.push(Warning {
-            text,
-            line: line.number,
-            time_us: line.time_us,
-            step: self.step,
-        });
-    }
-
-    fn trouble(&mut self, line: &Line<'_>, kind: TroubleKind) {
-        if !self.is_new(line) {
-            return;
-        }
-        let cut = match kind {
-            TroubleKind::Panic => Some(CutBy::Panic),
-            TroubleKind::Oops => Some(CutBy::Oops),
-            _ => None,
-        };
-        if let Some(by) = cut {
-            self.cut_open(by, line);
-        }
-        // One oops has several lines; the first says it.
-        let same = kind == TroubleKind::Oops
-            && self.last_oops.is_some_and(|last| line.number - last <= 12);
-        if kind == TroubleKind::Oops {
-            self.last_oops = Some(line.number);
-        }
-        if same {
-            return;
-        }
-        if self.report.trouble.len() >= MAX_EVENTS {
-            self.report.left_out += 1;
-            return;
-        }
-        let text = clip(line.text);
-        self.report.trouble.push(Trouble {
-            kind,
-            text,
-            line: line.number,
-            time_us: line.time_us,
-            step: self.step,
-        });
-    }
-
     /// An oops ends what its context was printing; a panic stops the other CPUs too.
-    fn cut_open(&mut self, by: CutBy, line: &Line<'_>) {
+    pub(crate) fn cut_open(&mut self, by: CutBy, line: &Line<'_>) {
         let mut at = 0;
         while at < self.open.len() {
             if by == CutBy::Panic || self.open[at].caller.as_deref() == line.caller {
@@ -503,14 +332,6 @@ impl Parser {
                 at += 1;
             }
         }
-    }
-
-    /// The line was not seen before; without a time nobody can tell.
-    fn is_new(&mut self, line: &Line<'_>) -> bool {
-        let Some(time) = line.time_us else {
-            return true;
-        };
-        self.seen.len() >= MAX_SEEN || self.seen.insert((time, clip(line.text)))
     }
 
     /// Ends the log.

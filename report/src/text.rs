@@ -67,13 +67,8 @@ fn write_finding(
     if let Some(time) = finding.time_us {
         let _ = write!(place, ", {} s after boot", seconds(time));
     }
-    if let Some(index) = finding.step {
-        let text = report
-            .steps
-            .iter()
-            .find(|step| step.index == index)
-            .map_or("", |step| step.text.as_str());
-        let _ = write!(place, ", step {index}: {}", printable(text));
+    if let Some(step) = report.step_of(finding) {
+        let _ = write!(place, ", step {}: {}", step.index, printable(&step.text));
     }
     line(out, &style.quiet(&format!("  {place}")));
     line(out, "");
@@ -129,30 +124,30 @@ fn write_table(out: &mut String, report: &Report, style: Style) {
         return;
     }
     let mut rows = vec![["step", "class", "where", "page(s)"].map(str::to_owned)];
-    for finding in report
-        .findings
-        .iter()
-        .filter(|finding| !has_step(report, finding))
-    {
-        rows.push(row("-".to_owned(), finding));
-    }
+    let began = |finding| report.step_of(finding).map(|step| step.line);
+    let steps: Vec<_> = report.findings.iter().map(began).collect();
+    let of = |step: Option<u64>| {
+        let mine = report
+            .findings
+            .iter()
+            .zip(&steps)
+            .filter(move |(_, began)| **began == step);
+        mine.map(|(finding, _)| finding)
+    };
+    rows.extend(of(None).map(|finding| row("-".to_owned(), finding)));
     for step in &report.steps {
         let name = step_name(step);
         let before = rows.len();
-        rows.extend(
-            report
-                .in_step(step.index)
-                .map(|finding| row(name.clone(), finding)),
-        );
+        rows.extend(of(Some(step.line)).map(|finding| row(name.clone(), finding)));
         if rows.len() == before {
-            rows.push([
-                name,
-                "no findings".to_owned(),
-                "-".to_owned(),
-                "-".to_owned(),
-            ]);
+            rows.push([&name, "no findings", "-", "-"].map(str::to_owned));
         }
     }
+    write_rows(out, &rows, style);
+    line(out, "");
+}
+
+fn write_rows(out: &mut String, rows: &[[String; 4]], style: Style) {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
@@ -163,22 +158,12 @@ fn write_table(out: &mut String, report: &Report, style: Style) {
     for (number, [step, class, place, pages]) in rows.iter().enumerate() {
         let [a, b, c] = widths;
         let text = format!("{step:a$}  {class:b$}  {place:c$}  {pages}");
-        line(
-            out,
-            &if number == 0 {
-                style.paint("1", text.trim_end())
-            } else {
-                text.trim_end().to_owned()
-            },
-        );
+        let text = text.trim_end();
+        match number {
+            0 => line(out, &style.paint("1", text)),
+            _ => line(out, text),
+        }
     }
-    line(out, "");
-}
-
-fn has_step(report: &Report, finding: &Finding) -> bool {
-    finding
-        .step
-        .is_some_and(|index| report.steps.iter().any(|step| step.index == index))
 }
 
 fn row(step: String, finding: &Finding) -> [String; 4] {
@@ -266,10 +251,13 @@ fn place(site: &Site) -> String {
 /// `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the event.
 fn pages(finding: &Finding) -> String {
     let facts = &finding.facts;
-    let (Some(first), Some(last)) = (
-        facts.value("first").or(facts.value("pfn")),
-        facts.value("last").or(facts.value("pfn")),
-    ) else {
+    let known = |key| {
+        facts
+            .value(key)
+            .or(facts.value("pfn"))
+            .filter(|value| !value.is_empty())
+    };
+    let (Some(first), Some(last)) = (known("first"), known("last")) else {
         return "-".to_owned();
     };
     let mut text = if first == last {

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `dmasan report`: exit codes, and what goes where.
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty};
+
+fn log(name: &str) -> String {
+    format!(
+        "{}/../report/tests/data/{name}.log",
+        env!("CARGO_MANIFEST_DIR")
+    )
+}
+
+fn dmasan() -> Command {
+    Command::cargo_bin("dmasan").unwrap()
+}
+
+fn report(args: &[&str]) -> assert_cmd::assert::Assert {
+    dmasan().arg("report").args(args).assert()
+}
+
+#[test]
+fn no_finding_is_0() {
+    report(&[&log("clean")])
+        .code(0)
+        .stdout(contains("no findings"))
+        .stderr(is_empty());
+}
+
+#[test]
+fn a_finding_is_1_even_if_cut_or_followed_by_a_panic() {
+    for name in [
+        "finding",
+        "truncated",
+        "panic",
+        "panic-on-warn",
+        "reference-leak",
+        "unknown-class",
+    ] {
+        report(&[&log(name)]).code(1).stderr(is_empty());
+    }
+    report(&[&log("truncated")])
+        .code(1)
+        .stdout(contains("[cut at line 15 of the log: the log ends]"));
+}
+
+#[test]
+fn a_kernel_that_failed_without_a_finding_is_69() {
+    report(&[&log("oops")])
+        .code(69)
+        .stdout(contains("no findings"))
+        .stderr(contains("NULL pointer dereference"));
+}
+
+#[test]
+fn what_is_no_log_is_70() {
+    for name in ["empty", "garbage", "not-kernel"] {
+        let expected = contains("is not a kernel log").and(contains("dmesg"));
+        report(&[&log(name)])
+            .code(70)
+            .stdout(is_empty())
+            .stderr(expected);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_2() {
+    report(&["/no/such/log"])
+        .code(2)
+        .stderr(contains("/no/such/log"));
+    report(&["/"]).code(2).stderr(contains("cannot read /"));
+    report(&["--format", "xml"]).code(2);
+}
+
+#[test]
+fn standard_input_and_json() {
+    let text = std::fs::read(log("finding")).unwrap();
+    for file in [Some("-"), None] {
+        let out = dmasan()
+            .arg("report")
+            .args(file)
+            .args(["--format", "json"])
+            .write_stdin(text.clone())
+            .assert()
+            .code(1);
+        let json: serde_json::Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+        assert_eq!(json["schema"], 1);
+        assert_eq!(json["findings"][0]["class"], "free-while-mapped");
+        assert_eq!(json["findings"][0]["facts"]["pfn"], "0x11a04");
+    }
+}
+
+#[test]
+fn colour_only_when_asked_for() {
+    report(&[&log("finding")]).stdout(contains("\x1b").not());
+    report(&[&log("finding"), "--color", "always"]).stdout(contains("\x1b[1;31m"));
+}

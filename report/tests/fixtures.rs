@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! One log per situation: what is found in it, and what it looks like.
+
+use dmasan_report::text::{self, Style};
+use dmasan_report::{json, parse, BootState, CutBy, Finding, Origin, Report, TroubleKind};
+use rstest::rstest;
+use std::path::PathBuf;
+
+fn log(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(format!("{name}.log"));
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn report(name: &str) -> Report {
+    parse(&log(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// A finding in short: `class symbol step`, and by what it is cut.
+fn short(finding: &Finding) -> String {
+    let symbol = finding
+        .site
+        .as_ref()
+        .map_or("-", |site| site.symbol.as_str());
+    let step = finding.step.map_or("-".to_owned(), |step| step.to_string());
+    let cut = finding.cut.map_or(String::new(), |cut| {
+        format!(" cut:{:?}:{}", cut.by, cut.line)
+    });
+    assert_eq!(finding.truncated, finding.cut.is_some());
+    format!("{} {symbol} {step}{cut}", finding.class.as_str())
+}
+
+#[rstest]
+#[case::clean("clean", &[])]
+#[case::one("finding", &["free-while-mapped edu_leak 1"])]
+#[case::steps("two-steps", &["free-while-mapped edu_leak 1", "count-imbalance edu_leak 3"])]
+#[case::page_owner("page-owner", &["free-while-mapped edu_leak 1"])]
+#[case::two_contexts("interleaved", &["alloc-while-mapped e1000_alloc_rx_buffers -", "free-while-mapped edu_leak -"])]
+#[case::lines_of_others("foreign-lines", &["free-while-mapped edu_leak -"])]
+#[case::panic_inside("panic", &["free-while-mapped edu_leak 1 cut:Panic:17"])]
+#[case::panic_after("panic-on-warn", &["free-while-mapped edu_leak 1"])]
+#[case::log_ends("truncated", &["free-while-mapped edu_leak 1 cut:LogEnd:15"])]
+#[case::next_report("next-report", &["free-while-mapped edu_leak - cut:NextReport:16", "free-while-mapped edu_leak -"])]
+#[case::reboot("reboot", &["free-while-mapped edu_leak - cut:Reboot:15"])]
+#[case::log_begins("begins-inside", &["unknown - - cut:LogStart:1"])]
+#[case::syslog("journal", &["free-while-mapped edu_leak -"])]
+#[case::iso("journal-iso", &["free-while-mapped edu_leak -"])]
+#[case::serial("crlf", &["free-while-mapped edu_leak -"])]
+#[case::loglevel("loglevel", &["free-while-mapped edu_leak -"])]
+#[case::new_class("unknown-class", &["slab-free-while-mapped edu_free -"])]
+#[case::reference_clean("reference-clean", &[])]
+#[case::reference_page_owner("reference-page-owner", &["page-leak edu_leak 2", "page-leak tlb_next_batch 2"])]
+#[case::reference_panic("reference-panic", &["page-leak edu_leak 1 cut:Panic:85"])]
+#[case::oops("oops", &[])]
+fn findings(#[case] name: &str, #[case] expected: &[&str]) {
+    let report = report(name);
+    let found: Vec<_> = report.findings.iter().map(short).collect();
+    assert_eq!(found, expected);
+    assert_eq!(
+        report.truncated,
+        expected.iter().any(|line| line.contains("cut:"))
+    );
+    assert_eq!(
+        json::from_str(&json::to_string(&report)).as_ref(),
+        Ok(&report)
+    );
+}
+
+#[rstest]
+#[case("empty", "the log is empty")]
+#[case("garbage", "none of the 16 lines is a kernel message")]
+#[case("not-kernel", "none of the 4 lines is a kernel message")]
+fn not_a_log(#[case] name: &str, #[case] reason: &str) {
+    let error = parse(&log(name)).unwrap_err().to_string();
+    assert!(error.starts_with(reason), "{error}");
+    assert!(error.contains("expected the output of dmesg"), "{error}");
+}
+
+#[rstest]
+#[case("finding")]
+#[case("two-steps")]
+#[case("clean")]
+#[case("panic")]
+#[case("interleaved")]
+#[case("page-owner")]
+#[case("unknown-class")]
+#[case("reference-page-owner")]
+#[case("reference-panic")]
+#[case("oops")]
+fn text_form(#[case] name: &str) {
+    insta::assert_snapshot!(
+        format!("text-{name}"),
+        text::to_string(&report(name), Style::default())
+    );
+}
+
+#[rstest]
+#[case("finding")]
+#[case("page-owner")]
+#[case("panic")]
+#[case("unknown-class")]
+#[case("reference-page-owner")]
+fn json_form(#[case] name: &str) {
+    insta::assert_snapshot!(format!("json-{name}"), json::to_string(&report(name)));
+}
+
+#[test]
+fn the_same_log_in_other_clothes_is_the_same_finding() {
+    let bare = |name: &str| {
+        let mut finding = report(name).findings.remove(0);
+        (finding.line, finding.time_us) = (0, None);
+        finding
+    };
+    let expected = bare("journal-iso");
+    assert_eq!(bare("crlf"), expected);
+    assert_eq!(bare("loglevel"), expected);
+}
+
+#[test]
+fn what_loggers_say_of_others_is_not_the_kernels() {
+    let finding = report("journal").findings.remove(0);
+    assert!(finding
+        .raw
+        .iter()
+        .all(|line| !line.contains("systemd") && !line.contains("made_up")));
+    assert_eq!(finding.page_owner.unwrap().freed.unwrap().frames.len(), 3);
+}
+
+#[test]
+fn two_contexts_do_not_mix() {
+    let report = report("interleaved");
+    let callers: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| f.caller.as_deref().unwrap())
+        .collect();
+    assert_eq!(callers, ["C1", "T71"]);
+    let lines: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| (f.stacks[0].frames.len(), f.raw.len()))
+        .collect();
+    assert_eq!(lines, [(7, 18), (9, 20)]);
+    assert_eq!(report.findings[0].facts.value("task"), Some("swapper/1/0"));
+    assert_eq!(report.findings[1].facts.number("pfn"), Some(0x11a04));
+}
+
+#[test]
+fn lines_of_others_stay_in_the_text_only() {
+    let finding = report("foreign-lines").findings.remove(0);
+    let plain = report("page-owner").findings.remove(0);
+    assert!(finding
+        .raw
+        .iter()
+        .any(|line| line.contains("NIC Link is Down")));
+    assert_eq!(
+        (finding.stacks, finding.page_owner),
+        (plain.stacks, plain.page_owner)
+    );
+    assert_eq!(
+        (finding.facts, finding.process),
+        (plain.facts, plain.process)
+    );
+}
+
+#[test]
+fn the_same_lines_again_are_no_second_finding() {
+    let (raw, twice) = (
+        report("reference-dmesg-raw"),
+        report("reference-dmesg-twice"),
+    );
+    let short = |report: &Report| report.findings.iter().map(short).collect::<Vec<_>>();
+    assert_eq!(short(&raw), short(&twice));
+    assert_eq!(raw.findings.len(), 7);
+    assert_eq!(raw.warnings.len(), twice.warnings.len());
+    assert_eq!(raw.steps.len(), 3);
+}
+
+#[test]
+fn the_leak_line_in_ours_is_not_the_references() {
+    let report = report("two-steps");
+    assert!(report.findings.iter().all(|f| f.origin == Origin::Dmasan));
+    assert_eq!(report.in_step(2).count(), 0);
+}
+
+#[test]
+fn boot_lines() {
+    let ours = report("clean").boot.unwrap();
+    assert_eq!((ours.state, ours.origin), (BootState::On, Origin::Dmasan));
+    let reference = report("reference-clean").boot.unwrap();
+    assert_eq!(
+        (reference.state, reference.origin),
+        (BootState::On, Origin::Reference)
+    );
+    assert_eq!(report("oops").boot, None);
+    assert_eq!(report("reference-clean").kernel.as_deref(), Some("7.3.4"));
+}
+
+#[test]
+fn trouble_of_the_kernel() {
+    let panic = report("panic");
+    assert_eq!(panic.worst_trouble().unwrap().kind, TroubleKind::Panic);
+    assert_eq!(panic.findings[0].cut.unwrap().by, CutBy::Panic);
+    // The lines of one oops are one trouble.
+    let oops = report("oops");
+    assert_eq!(
+        oops.trouble
+            .iter()
+            .map(|t| (t.kind, t.step))
+            .collect::<Vec<_>>(),
+        [(TroubleKind::Oops, Some(1))]
+    );
+    assert_eq!(oops.steps[0].rc, Some(137));
+}
+
+#[test]
+fn hostile_log_is_bounded_and_harmless() {
+    let report = report("hostile");
+    let finding = &report.findings[0];
+    assert!(finding.raw.len() <= 600 && finding.raw_dropped > 0);
+    assert!(finding.stacks[0].frames.len() <= 128);
+    assert!(finding.raw.iter().all(|line| line.chars().count() <= 1024));
+    assert_eq!(finding.facts.value("a"), Some("b"));
+    let text = text::to_string(&report, Style::default());
+    assert!(text
+        .chars()
+        .all(|c| c == '\n' || c == '\t' || !c.is_control() && c != '\u{202e}'));
+}
