@@ -12,12 +12,15 @@ pub mod exec;
 pub mod guest;
 pub mod initramfs;
 pub mod kernel;
+pub mod ktap;
 pub mod module;
 pub mod process;
 pub mod qemu;
 pub mod report;
 pub mod root;
 pub mod run;
+pub mod scenario;
+pub mod suite;
 pub mod ui;
 pub mod verdict;
 

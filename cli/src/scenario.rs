@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Scenarios: what a guest is made to do, and exactly what the sanitizer has to say about it.
+//!
+//! Each is a folder with a `scenario.toml`; `docs/scenarios.md` describes the file. Scenarios that want the same
+//! machine share a boot; their results are kept apart by step.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dmasan_report::{Finding, Report};
+use serde::Deserialize;
+
+use crate::error::{io, Error, Result};
+use crate::kernel::Flavor;
+use crate::module::Request;
+use crate::qemu::{Device, Iommu, Machine};
+
+/// The file that makes a folder a scenario.
+pub const FILE: &str = "scenario.toml";
+
+/// A scenario as its file describes it.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scenario {
+    /// Name of its folder.
+    #[serde(skip)]
+    pub name: String,
+    /// Its folder.
+    #[serde(skip)]
+    pub dir: PathBuf,
+    /// One sentence.
+    pub summary: String,
+    /// Kernels it is run with: `rust`, `c`, `none`.
+    pub flavors: Vec<String>,
+    /// Devices of the guest.
+    #[serde(default)]
+    pub devices: Vec<String>,
+    /// `false`: a machine without an IOMMU.
+    #[serde(default = "yes")]
+    pub iommu: bool,
+    /// `false`: iommu.debug_pagealloc=0.
+    #[serde(default = "yes")]
+    pub debug_pagealloc: bool,
+    /// Added to the kernel command line.
+    #[serde(default)]
+    pub cmdline: String,
+    /// Script to run once all modules are loaded; it must end with 0.
+    pub script: Option<String>,
+    /// The modules, in order.
+    #[serde(default, rename = "step")]
+    pub steps: Vec<Step>,
+    /// What the kernel log must and must not hold.
+    #[serde(default)]
+    pub log: Log,
+    /// A KUnit suite that is expected to run at boot.
+    pub kunit: Option<Kunit>,
+    /// Seconds that its steps may take, on top of booting.
+    #[serde(default = "sixty")]
+    pub timeout: u64,
+}
+
+/// One module, and what is to be found while it is loaded.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Step {
+    /// Folder of the module, relative to the scenario's.
+    pub module: PathBuf,
+    /// Its parameters.
+    #[serde(default)]
+    pub params: Vec<String>,
+    /// The findings, in order; nothing else may be found.
+    #[serde(default)]
+    pub findings: Vec<Expected>,
+    /// How many reports the C reference makes at least; 0 means none.
+    #[serde(default)]
+    pub reference: usize,
+}
+
+/// A finding that has to be made.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Its class.
+    pub class: String,
+    /// The function it names.
+    pub symbol: Option<String>,
+    /// Some of its facts.
+    #[serde(default)]
+    pub facts: BTreeMap<String, String>,
+}
+
+/// Texts in the kernel log and in the script's output.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Each is part of a line.
+    #[serde(default)]
+    pub has: Vec<String>,
+    /// None of these is part of a line.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+}
+
+/// A KUnit suite.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Kunit {
+    /// Its name.
+    pub suite: String,
+    /// How many cases it has at least.
+    pub at_least: usize,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn sixty() -> u64 {
+    60
+}
+
+impl Scenario {
+    /// Reads the scenario in a folder.
+    pub fn read(dir: &Path) -> Result<Scenario> {
+        let path = dir.join(FILE);
+        let text = fs::read_to_string(&path).map_err(io("cannot read", &path))?;
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        Scenario::parse(&name, dir, &text)
+            .map_err(|e| Error::usage(format!("{}: {e}", path.display())))
+    }
+
+    fn parse(name: &str, dir: &Path, text: &str) -> std::result::Result<Scenario, String> {
+        let mut scenario: Scenario = toml::from_str(text).map_err(|e| e.to_string())?;
+        scenario.name = name.to_owned();
+        scenario.dir = dir.to_owned();
+        let known = [Flavor::Rust, Flavor::C, Flavor::None].map(Flavor::name);
+        match scenario
+            .flavors
+            .iter()
+            .find(|f| !known.contains(&f.as_str()))
+        {
+            Some(flavor) => Err(format!("unknown flavor `{flavor}`")),
+            None => Ok(scenario),
+        }
+    }
+
+    /// All scenarios below a folder, by name.
+    pub fn all(dir: &Path) -> Result<Vec<Scenario>> {
+        let entries = fs::read_dir(dir).map_err(io("cannot read", dir))?;
+        let mut dirs: Vec<PathBuf> = entries
+            .filter_map(|e| Some(e.ok()?.path()))
+            .filter(|p| p.join(FILE).is_file())
+            .collect();
+        dirs.sort();
+        dirs.iter().map(|d| Scenario::read(d)).collect()
+    }
+
+    /// Whether it is run with a kernel of this flavour.
+    pub fn runs_with(&self, flavor: Flavor) -> bool {
+        self.flavors.iter().any(|f| f == flavor.name())
+    }
+
+    /// The machine it wants.
+    pub fn machine(&self) -> Result<Machine> {
+        let devices = self.devices.iter().map(|name| Device::find(name));
+        Ok(Machine {
+            iommu: if self.iommu { Iommu::Vtd } else { Iommu::None },
+            devices: devices.collect::<Result<_>>()?,
+            ..Machine::default()
+        })
+    }
+
+    /// Its modules as requests.
+    pub fn requests(&self) -> Vec<Request> {
+        let request = |step: &Step| Request {
+            path: self.dir.join(&step.module),
+            params: step.params.clone(),
+        };
+        self.steps.iter().map(request).collect()
+    }
+
+    /// Its script on the host.
+    pub fn script_path(&self) -> Option<PathBuf> {
+        self.script.as_ref().map(|s| self.dir.join(s))
+    }
+
+    /// Whether both can be run in one boot. Scripts, and what looks at the log as a whole, want it for themselves.
+    pub fn shares_boot_with(&self, other: &Scenario) -> bool {
+        let alone =
+            |s: &Scenario| s.script.is_some() || s.kunit.is_some() || s.log != Log::default();
+        let wants = |s: &Scenario| {
+            (
+                s.devices.clone(),
+                s.iommu,
+                s.debug_pagealloc,
+                s.cmdline.clone(),
+            )
+        };
+        self == other || !alone(self) && !alone(other) && wants(self) == wants(other)
+    }
+}
+
+/// Compares what was found in one step with what has to be; each difference is a sentence.
+pub fn compare(step: &Step, flavor: Flavor, found: &[&Finding]) -> Vec<String> {
+    match flavor {
+        Flavor::Rust => compare_exactly(&step.findings, found),
+        Flavor::C => compare_reference(step.reference, found),
+        Flavor::None => compare_exactly(&[], found),
+    }
+}
+
+fn compare_exactly(expected: &[Expected], found: &[&Finding]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (number, expected) in expected.iter().enumerate() {
+        match found.get(number) {
+            None => wrong.push(format!(
+                "finding {} is missing: {}",
+                number + 1,
+                expected.class
+            )),
+            Some(finding) => wrong.extend(differences(expected, finding)),
+        }
+    }
+    for finding in found.iter().skip(expected.len()) {
+        wrong.push(format!("one finding too many: {}", finding.title));
+    }
+    wrong
+}
+
+fn differences(expected: &Expected, finding: &Finding) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if finding.class.as_str() != expected.class {
+        wrong.push(format!("{} instead of {}", finding.title, expected.class));
+    }
+    let symbol = finding
+        .site
+        .as_ref()
+        .map_or("nothing", |s| s.symbol.as_str());
+    if expected
+        .symbol
+        .as_ref()
+        .is_some_and(|wanted| wanted != symbol)
+    {
+        let wanted = expected.symbol.as_deref().unwrap_or("");
+        wrong.push(format!(
+            "`{}` names {symbol} instead of {wanted}",
+            finding.title
+        ));
+    }
+    for (key, wanted) in &expected.facts {
+        let got = finding.facts.value(key).unwrap_or("nothing");
+        if got != wanted {
+            wrong.push(format!(
+                "`{}`: {key} is {got} instead of {wanted}",
+                finding.title
+            ));
+        }
+    }
+    if finding.truncated {
+        wrong.push(format!("`{}` is cut", finding.title));
+    }
+    wrong
+}
+
+fn compare_reference(least: usize, found: &[&Finding]) -> Vec<String> {
+    match (least, found.len()) {
+        (0, 0) => vec![],
+        (0, n) => vec![format!("{n} reports of the reference instead of none")],
+        (least, n) if n < least => vec![format!(
+            "{n} reports of the reference instead of {least} or more"
+        )],
+        _ => vec![],
+    }
+}
+
+/// Findings that belong to no step: nobody expects those.
+pub fn outside(report: &Report) -> Vec<String> {
+    let outside = report.findings.iter().filter(|f| f.step.is_none());
+    outside
+        .map(|f| format!("found outside of the steps: {}", f.title))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+summary = "A page."
+flavors = ["rust", "c"]
+devices = ["edu"]
+[[step]]
+module = "../modules/cases"
+params = ["bug=1"]
+reference = 1
+findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" } }]
+"#;
+
+    fn scenario(text: &str) -> Scenario {
+        Scenario::parse("x", Path::new("/s/x"), text).unwrap()
+    }
+
+    fn finding(log: &str) -> Finding {
+        let log = format!(
+            "[    1.000000] {}\n",
+            log.replace('\n', "\n[    1.000000] ")
+        );
+        dmasan_report::parse(log.as_bytes())
+            .unwrap()
+            .findings
+            .remove(0)
+    }
+
+    fn found() -> Finding {
+        let ruler = "=".repeat(66);
+        finding(&format!(
+            "{ruler}\nBUG: DMASAN: free-while-mapped in f+0x1/0x2\n[order=0]\n{ruler}"
+        ))
+    }
+
+    #[test]
+    fn a_file_is_read() {
+        let s = scenario(TEXT);
+        assert!(s.runs_with(Flavor::C) && !s.runs_with(Flavor::None));
+        assert_eq!(s.requests()[0].path, Path::new("/s/x/../modules/cases"));
+        assert_eq!(s.machine().unwrap().devices[0].name, "edu");
+        assert!(s.iommu && s.debug_pagealloc && s.script.is_none());
+    }
+
+    #[test]
+    fn errors_are_told() {
+        for (text, says) in [
+            ("summary = 1", "summary"),
+            ("summary = ''\nflavors = ['x']", "unknown flavor `x`"),
+            ("summary = ''\nflavors = []\ncolour = 1", "colour"),
+        ] {
+            let e = Scenario::parse("x", Path::new("/"), text).unwrap_err();
+            assert!(e.contains(says), "{e}");
+        }
+    }
+
+    #[test]
+    fn boots_are_shared_by_those_who_want_the_same() {
+        let a = scenario(TEXT);
+        let quiet = scenario("summary = ''\nflavors = ['rust']\ndevices = ['edu']");
+        assert!(a.shares_boot_with(&quiet));
+        for other in [
+            "cmdline = 'iommu=pt'",
+            "script = 's'",
+            "iommu = false",
+            "log.has = ['x']",
+        ] {
+            let other = format!("summary = ''\nflavors = ['rust']\ndevices = ['edu']\n{other}");
+            assert!(!a.shares_boot_with(&scenario(&other)), "{other}");
+        }
+        let script = scenario("summary = ''\nflavors = []\nscript = 's'");
+        assert!(script.shares_boot_with(&script));
+    }
+
+    #[test]
+    fn findings_have_to_be_the_expected_ones() {
+        let step = &scenario(TEXT).steps[0];
+        let found = found();
+        assert_eq!(compare(step, Flavor::Rust, &[&found]), Vec::<String>::new());
+        assert_eq!(
+            compare(step, Flavor::Rust, &[]),
+            ["finding 1 is missing: free-while-mapped"]
+        );
+        let twice = compare(step, Flavor::Rust, &[&found, &found]);
+        assert!(twice[0].starts_with("one finding too many"), "{twice:?}");
+        let mut other = step.clone();
+        other.findings[0].symbol = Some("g".into());
+        other.findings[0].facts.insert("order".into(), "3".into());
+        assert_eq!(compare(&other, Flavor::Rust, &[&found]).len(), 2);
+    }
+
+    #[test]
+    fn the_reference_may_say_more() {
+        let mut step = scenario(TEXT).steps[0].clone();
+        let found = found();
+        assert!(compare(&step, Flavor::C, &[&found, &found]).is_empty());
+        assert_eq!(compare(&step, Flavor::C, &[]).len(), 1);
+        step.reference = 0;
+        assert_eq!(compare(&step, Flavor::C, &[&found]).len(), 1);
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Running scenarios: which share a boot, the boot, and what was wrong in each.
+
+use std::fs;
+use std::time::Duration;
+
+use dmasan_report::{Finding, Report};
+
+use crate::boot::{boot, Guest, Host, Outcome};
+use crate::error::{Error, Result};
+use crate::guest::{Action, Load, Plan};
+use crate::kernel::Kernel;
+use crate::ktap;
+use crate::module;
+use crate::qemu;
+use crate::scenario::{compare, outside, Scenario};
+use crate::verdict;
+
+/// What a guest may take until its first step, on a slow machine.
+const BOOTING: u64 = 60;
+
+/// What was wrong with one scenario; nothing if it went as its file says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// Its name.
+    pub name: String,
+    /// One sentence each.
+    pub wrong: Vec<String>,
+}
+
+/// All scenarios among `all` that run in the same boot as `scenario`.
+pub fn group<'a>(all: &'a [Scenario], scenario: &Scenario, kernel: &Kernel) -> Vec<&'a Scenario> {
+    let with = all.iter().filter(|s| s.runs_with(kernel.flavor));
+    with.filter(|s| s.shares_boot_with(scenario)).collect()
+}
+
+/// Boots one guest for scenarios that can share it.
+pub fn run(host: &Host, kernel: &Kernel, group: &[&Scenario]) -> Result<Vec<Judged>> {
+    let Some(first) = group.first() else {
+        return Ok(Vec::new());
+    };
+    let (plan, firsts) = plan(host, kernel, group)?;
+    let machine = first.machine()?;
+    let cmdline = qemu::cmdline(first.debug_pagealloc, machine.iommu, &first.cmdline);
+    let names: Vec<&str> = group.iter().map(|s| s.name.as_str()).collect();
+    let guest = Guest {
+        what: &format!("scenarios ({}): {}", kernel.flavor, names.join(", ")),
+        kernel,
+        machine: &machine,
+        cmdline: &cmdline,
+        plan: &plan,
+        timeout: Duration::from_secs(BOOTING + group.iter().map(|s| s.timeout).sum::<u64>()),
+    };
+    let Some(outcome) = boot(host, &guest)? else {
+        return Ok(Vec::new());
+    };
+    let judge = |(scenario, first): (&&Scenario, &usize)| Judged {
+        name: scenario.name.clone(),
+        wrong: judge(scenario, *first, kernel, &plan, &outcome),
+    };
+    Ok(group.iter().zip(&firsts).map(judge).collect())
+}
+
+/// The plan of a group, and for each scenario the index of its first request.
+fn plan(host: &Host, kernel: &Kernel, group: &[&Scenario]) -> Result<(Plan, Vec<usize>)> {
+    let mut loads: Vec<Vec<Load>> = Vec::new();
+    let mut firsts = Vec::new();
+    for scenario in group {
+        firsts.push(loads.len());
+        for request in scenario.requests() {
+            loads.push(module::prepare(&host.exec, &host.env, kernel, &request)?);
+        }
+    }
+    // Only a scenario that is alone has a script.
+    let script = group.iter().find_map(|s| s.script_path());
+    Ok((Plan::new(&loads, script.as_deref()), firsts))
+}
+
+fn judge(
+    scenario: &Scenario,
+    first: usize,
+    kernel: &Kernel,
+    plan: &Plan,
+    outcome: &Outcome,
+) -> Vec<String> {
+    if let Err(error) = verdict::of(outcome, plan) {
+        return vec![sentence(&error)];
+    }
+    let Ok(report) = &outcome.report else {
+        return vec!["the log was not understood".to_owned()];
+    };
+    let mut wrong = Vec::new();
+    for (index, step) in scenario.steps.iter().enumerate() {
+        let found = findings_of(report, plan, first + index);
+        let differences = compare(step, kernel.flavor, &found);
+        let name = format!("{} {}", step.module.display(), step.params.join(","));
+        wrong.extend(differences.into_iter().map(|d| format!("{name}: {d}")));
+    }
+    // A script comes after all modules; it has to be silent, and to end well even if modules had findings.
+    if scenario.script.is_some() {
+        let found = findings_of(report, plan, first + scenario.steps.len());
+        wrong.extend(found.iter().map(|f| format!("script: found {}", f.title)));
+        wrong.extend(script_result(plan, outcome));
+    }
+    if scenario.kunit.is_none() {
+        wrong.extend(outside(report));
+    }
+    wrong.extend(judge_log(scenario, outcome));
+    if !wrong.is_empty() {
+        wrong.push(format!("kernel log: {}", outcome.log.display()));
+    }
+    wrong
+}
+
+fn sentence(error: &Error) -> String {
+    let source = std::error::Error::source(error);
+    let reason = source.map(|s| format!("\n{s}")).unwrap_or_default();
+    format!("{error}{reason}\n{}", error.advice().unwrap_or(""))
+}
+
+/// Findings of all steps that serve one request: a module's loading and its unloading.
+fn findings_of<'a>(report: &'a Report, plan: &Plan, request: usize) -> Vec<&'a Finding> {
+    let of_request = |f: &&Finding| {
+        let step = f.step.and_then(|n| plan.step(n));
+        step.is_some_and(|s| s.request == request)
+    };
+    report.findings.iter().filter(of_request).collect()
+}
+
+fn script_result(plan: &Plan, outcome: &Outcome) -> Option<String> {
+    let mut steps = (1..).zip(plan.steps());
+    let (number, _) = steps.find(|(_, s)| s.action == Action::Script)?;
+    match outcome.answers.result(number) {
+        Some(0) => None,
+        Some(rc) => Some(format!("script: rc={rc}")),
+        None => Some("script: did not run".to_owned()),
+    }
+}
+
+fn judge_log(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
+    let bytes = fs::read(&outcome.log).unwrap_or_default();
+    let mut log = String::from_utf8_lossy(&bytes).into_owned();
+    if let Some(kunit) = &scenario.kunit {
+        return judge_kunit(ktap::suite(&log, &kunit.suite), kunit.at_least);
+    }
+    for (_, line) in &outcome.answers.output {
+        log.push_str(line);
+        log.push('\n');
+    }
+    let missing = scenario.log.has.iter().filter(|t| !log.contains(*t));
+    let unwanted = scenario.log.lacks.iter().filter(|t| log.contains(*t));
+    let missing = missing.map(|t| format!("the log does not say: {t}"));
+    missing
+        .chain(unwanted.map(|t| format!("the log says: {t}")))
+        .collect()
+}
+
+fn judge_kunit(suite: Option<ktap::Suite>, at_least: usize) -> Vec<String> {
+    let Some(suite) = suite else {
+        return vec!["the KUnit suite did not run".to_owned()];
+    };
+    let mut wrong: Vec<String> = suite
+        .failed
+        .iter()
+        .map(|c| format!("KUnit: {c} failed"))
+        .collect();
+    wrong.extend(
+        suite
+            .skipped
+            .iter()
+            .map(|c| format!("KUnit: {c} was skipped")),
+    );
+    if suite.ok != Some(true) {
+        wrong.push("KUnit: the suite did not pass".to_owned());
+    }
+    let run = suite.passed.len();
+    if suite.planned != Some(run) || run < at_least {
+        wrong.push(format!(
+            "KUnit: {run} cases passed, of {:?} planned",
+            suite.planned
+        ));
+    }
+    wrong
+}
