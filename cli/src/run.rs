@@ -117,3 +117,12 @@ pub fn style(exec: &Exec) -> dmasan_report::text::Style {
         ..Default::default()
     }
 }
+
+/// "no findings", "1 finding", "2 findings".
+pub fn count(number: usize, what: &str) -> String {
+    match number {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
