@@ -25,6 +25,7 @@ pub struct Cmd {
     envs: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
     name: Option<String>,
+    clean: bool,
     query: bool,
     grace: Duration,
 }
@@ -38,6 +39,7 @@ impl Cmd {
             envs: Vec::new(),
             dir: None,
             name: None,
+            clean: false,
             query: false,
             grace: Duration::from_secs(2),
         }
@@ -80,6 +82,13 @@ impl Cmd {
         self
     }
 
+    /// Gives the command no environment but what [`Cmd::env`] adds.
+    #[must_use]
+    pub fn clean(mut self) -> Self {
+        self.clean = true;
+        self
+    }
+
     /// Marks a command that only looks: it runs also in a dry run.
     #[must_use]
     pub fn query(mut self) -> Self {
@@ -100,6 +109,9 @@ impl Cmd {
         if let Some(dir) = &self.dir {
             words.push(format!("cd {} &&", quote(dir.as_os_str())));
         }
+        if self.clean {
+            words.push("env -i".to_owned());
+        }
         for (k, v) in &self.envs {
             words.push(format!("{}={}", k.to_string_lossy(), quote(v)));
         }
@@ -117,6 +129,9 @@ impl Cmd {
     fn command(&self) -> Command {
         let mut c = Command::new(&self.prog);
         c.args(&self.args).stdin(Stdio::null());
+        if self.clean {
+            c.env_clear();
+        }
         c.envs(self.envs.iter().map(|(k, v)| (k, v)));
         if let Some(dir) = &self.dir {
             c.current_dir(dir);
@@ -238,16 +253,10 @@ impl Exec {
             return Ok(());
         }
         let mut file = log.map(|l| open_log(l, cmd)).transpose()?;
-        let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
-            .map_err(|e| Error::failed("cannot make a pipe").because(e))?;
         let mut command = cmd.command();
-        let both = write.try_clone();
-        let both = both.map_err(|e| Error::failed("cannot make a pipe").because(e))?;
-        command.stdout(write).stderr(both);
-        let mut group = self.start(cmd, &mut command)?;
-        drop(command); // it holds the write end
+        let (mut group, read) = self.start_piped(cmd, &mut command)?;
         let mut tail = VecDeque::new();
-        let mut reader = BufReader::new(File::from(read));
+        let mut reader = BufReader::new(read);
         while let Some(line) = next_line(&mut reader) {
             if let Some(file) = &mut file {
                 writeln!(file, "{line}").map_err(io("cannot write", log.expect("is open")))?;
@@ -261,6 +270,68 @@ impl Exec {
         let status = group.wait()?;
         check()?;
         finished(cmd, status, tail.into(), log)
+    }
+
+    /// Runs to the end and calls `poll` about ten times a second meanwhile.
+    pub fn polled(&self, cmd: &Cmd, poll: &mut dyn FnMut()) -> Result<()> {
+        if !self.announce(cmd) {
+            return Ok(());
+        }
+        let mut command = cmd.command();
+        let (mut group, read) = self.start_piped(cmd, &mut command)?;
+        let reader = std::thread::spawn(move || tail_of(read));
+        let status = loop {
+            if let Some(status) = group.try_wait()? {
+                break status;
+            }
+            poll();
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        check()?;
+        finished(cmd, status, reader.join().unwrap_or_default(), None)
+    }
+
+    /// Runs to the end with a file as input and tells how much of it has been read.
+    pub fn feed(&self, cmd: &Cmd, input: &Path, on_bytes: &mut dyn FnMut(u64)) -> Result<()> {
+        if self.dry_run {
+            println!("{} <{}", cmd.to_shell(), quote(input.as_os_str()));
+            return Ok(());
+        }
+        self.announce(cmd);
+        let mut file = File::open(input).map_err(io("cannot open", input))?;
+        let mut command = cmd.command();
+        command.stdin(Stdio::piped());
+        let (mut group, read) = self.start_piped(cmd, &mut command)?;
+        let reader = std::thread::spawn(move || tail_of(read));
+        let mut pipe = group.child().stdin.take().expect("is piped");
+        let mut buffer = vec![0; 1 << 18];
+        let mut total = 0;
+        loop {
+            let n = file.read(&mut buffer).map_err(io("cannot read", input))?;
+            // A reader that has gone away tells by its exit status what was wrong.
+            if n == 0 || pipe.write_all(&buffer[..n]).is_err() {
+                break;
+            }
+            total += n as u64;
+            on_bytes(total);
+        }
+        drop(pipe);
+        let status = group.wait()?;
+        check()?;
+        finished(cmd, status, reader.join().unwrap_or_default(), None)
+    }
+
+    /// Starts a command with stdout and stderr in one pipe, of which the read end is returned.
+    fn start_piped(&self, cmd: &Cmd, command: &mut Command) -> Result<(Group, File)> {
+        let no_pipe = |e| Error::failed("cannot make a pipe").because(e);
+        let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
+            .map_err(|e| no_pipe(std::io::Error::from(e)))?;
+        command.stderr(write.try_clone().map_err(no_pipe)?);
+        command.stdout(write);
+        let group = self.start(cmd, command)?;
+        // The command holds the write ends; with them open the reader would never see the end.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok((group, File::from(read)))
     }
 
     /// Starts a command that runs beside us; output goes into `log` or is dropped.

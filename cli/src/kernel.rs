@@ -2,12 +2,17 @@
 //! Building kernels: patched tree, configuration, compilation; each step kept by content.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::cache::Cache;
-use crate::error::{Error, Result};
-use crate::exec::Exec;
+use crate::cache::{Cache, Key};
+use crate::embed;
+use crate::error::{io, Error, Result};
+use crate::exec::{Cmd, Exec};
+use crate::kconfig::{Config, Origin};
 use crate::root::Env;
+use crate::source::{self, Version};
+use crate::tree;
+use crate::ui::Unit;
 
 /// Which sanitizer a kernel has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -69,6 +74,282 @@ pub struct KernelSpec {
 }
 
 /// Builds the kernel unless it is there already.
-pub fn build(_exec: &Exec, _cache: &Cache, _env: &Env, _spec: &KernelSpec) -> Result<Kernel> {
-    Err(Error::failed("building kernels is not built yet"))
+pub fn build(exec: &Exec, _cache: &Cache, env: &Env, spec: &KernelSpec) -> Result<Kernel> {
+    // Before anything slow: a typing error in a fragment is told at once.
+    let wishes = wishes(spec)?;
+    let source = source::prepare(exec, env, spec.source.as_deref())?;
+    let (tree, key) = match spec.flavor {
+        Flavor::C => (source.tree.clone(), source.key.clone()),
+        Flavor::Rust | Flavor::None => tree::patched(exec, env, &source)?,
+    };
+    let key = Key::new("kernel")
+        .with("tree", key.hex())
+        .with("config", wishes.to_string())
+        .with("environment", env.key().hex());
+    let entry = env.cache(exec)?.entry("kernel", &key);
+    let what = format!("kernel (Linux {}, flavor {})", source.version, spec.flavor);
+    let dir = entry.get_or_make(&what, |dir| {
+        let job = Job {
+            exec,
+            env,
+            spec,
+            tree: &tree,
+            dir,
+        };
+        job.configure(&wishes)?;
+        job.compile(&source.version)
+    })?;
+    finished(exec, spec.flavor, &dir, tree)
+}
+
+/// Describes the kernel in a complete entry.
+fn finished(exec: &Exec, flavor: Flavor, entry: &Path, source: PathBuf) -> Result<Kernel> {
+    let dir = entry.join(BUILD);
+    let path = dir.join("include/config/kernel.release");
+    let release = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().to_owned(),
+        Err(_) if exec.dry_run => "VERSION".to_owned(),
+        Err(e) => return Err(io("cannot read", &path)(e)),
+    };
+    Ok(Kernel {
+        image: dir.join("arch/x86/boot/bzImage"),
+        vmlinux: dir.join("vmlinux"),
+        dir,
+        source,
+        release,
+        flavor,
+    })
+}
+
+/// The options asked for: ours, the flavour's, the user's, in that order.
+fn wishes(spec: &KernelSpec) -> Result<Config> {
+    let mut config = Config::default();
+    for name in ["base", &format!("flavor-{}", spec.flavor)] {
+        let path = format!("config/{name}.config");
+        let file = embed::KERNEL.get_file(&path);
+        let text = file.and_then(|f| f.contents_utf8()).unwrap_or_default();
+        config.add(Path::new(&path), text, Origin::Own)?;
+    }
+    for path in &spec.fragments {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Error::usage(format!(
+                "cannot read the config fragment {}: {e}",
+                path.display()
+            ))
+            .help("--config wants a file with CONFIG_ lines")
+        })?;
+        config.add(path, &text, Origin::User)?;
+    }
+    Ok(config)
+}
+
+/// How many objects a build has, as counted on an earlier one, if the user adds no options.
+fn objects(spec: &KernelSpec) -> Option<u64> {
+    if !spec.fragments.is_empty() {
+        return None;
+    }
+    let text = embed::KERNEL.get_file("config/objects")?.contents_utf8()?;
+    let mut lines = text.lines().filter_map(|l| l.split_once(' '));
+    lines
+        .find(|(name, _)| *name == spec.flavor.name())?
+        .1
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// Name of the build folder inside of an entry.
+const BUILD: &str = "build";
+
+/// One build.
+struct Job<'a> {
+    exec: &'a Exec,
+    env: &'a Env,
+    spec: &'a KernelSpec,
+    tree: &'a Path,
+    /// The entry.
+    dir: &'a Path,
+}
+
+impl Job<'_> {
+    fn make(&self) -> Cmd {
+        let output = self.env.inside(&self.dir.join(BUILD));
+        self.env
+            .cmd_in(&self.env.inside(self.tree), "make")
+            .arg(format!("O={}", output.display()))
+            .args([
+                "LOCALVERSION=",
+                "KBUILD_BUILD_USER=dmasan",
+                "KBUILD_BUILD_HOST=dmasan",
+            ])
+    }
+
+    fn log(&self) -> Option<PathBuf> {
+        (!self.exec.dry_run).then(|| self.dir.join("build.log"))
+    }
+
+    fn configure(&self, wishes: &Config) -> Result<()> {
+        let step = self.exec.ui.step("configuring the kernel");
+        let fragment = self.dir.join("wishes.config");
+        if !self.exec.dry_run {
+            let build = self.dir.join(BUILD);
+            std::fs::create_dir(&build).map_err(io("cannot create", &build))?;
+            let text = wishes.to_string();
+            std::fs::write(&fragment, text).map_err(io("cannot write", &fragment))?;
+        }
+        let all = format!("KCONFIG_ALLCONFIG={}", self.env.inside(&fragment).display());
+        let make = self.make().args([all.as_str(), "allnoconfig"]);
+        self.exec
+            .run(&make, self.log().as_deref())
+            .map_err(|e| e.context("configuring the kernel"))?;
+        if !self.exec.dry_run {
+            self.check_dropped(wishes)?;
+        }
+        step.done("");
+        Ok(())
+    }
+
+    /// Names every option that the kernel did not take.
+    fn check_dropped(&self, wishes: &Config) -> Result<()> {
+        let path = self.dir.join(BUILD).join(".config");
+        let text = std::fs::read_to_string(&path).map_err(io("cannot read", &path))?;
+        let dropped = wishes.dropped(&Config::result(&text));
+        let (users, own): (Vec<_>, Vec<_>) = dropped.iter().partition(|d| d.origin == Origin::User);
+        for option in users {
+            self.exec.ui.warn(&format!(
+                "the kernel's configuration dropped {option}: something it depends on is missing, or it does not exist"
+            ));
+        }
+        if own.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = own.iter().map(ToString::to_string).collect();
+        let error = Error::failed(format!(
+            "the kernel's configuration dropped options that the sanitizer needs: {}",
+            names.join(", ")
+        ));
+        if own.iter().any(|d| d.name == "CONFIG_RUST") {
+            return Err(self.why_no_rust(error));
+        }
+        Err(error.help("a --config fragment may contradict them, or the kernel is too different"))
+    }
+
+    /// Lets the kernel say itself what it has against the Rust tools.
+    fn why_no_rust(&self, error: Error) -> Error {
+        let check = self
+            .exec
+            .run(&self.make().arg("rustavailable"), self.log().as_deref());
+        let help = "use a Debian root of the tool's own, which has the right versions: --env root";
+        match check {
+            Ok(()) => error,
+            Err(reason) => error.because(reason),
+        }
+        .help(help)
+    }
+
+    fn compile(&self, version: &Version) -> Result<()> {
+        let text = format!("building Linux {version}, flavor {}", self.spec.flavor);
+        let total = objects(self.spec);
+        let step = match total {
+            Some(total) => self.exec.ui.bar(&text, total, Unit::Objects),
+            None => self.exec.ui.step(&text),
+        };
+        let make = self
+            .make()
+            .arg(format!("-j{}", self.spec.jobs))
+            .args(["bzImage", "modules"]);
+        let mut done = 0;
+        let mut on_line = |line: &str| {
+            if is_object(line) {
+                done += 1;
+                // The count is an estimate where the compiler differs: never show more than all.
+                step.set(total.map_or(done, |t| done.min(t)));
+                match total {
+                    Some(_) => step.message(line.trim()),
+                    None => step.message(&format!("{done} objects  {}", line.trim())),
+                }
+            }
+        };
+        self.exec
+            .lines(&make, self.log().as_deref(), &mut on_line)
+            .map_err(|e| e.context(text.clone()))?;
+        step.done(&format!("{done} objects"));
+        Ok(())
+    }
+}
+
+/// Whether a line of make's output announces a step of work, like `  CC      init/main.o`.
+fn is_object(line: &str) -> bool {
+    let rest = line.strip_prefix("  ").unwrap_or("");
+    rest.starts_with(|c: char| c.is_ascii_uppercase())
+        && rest.split_whitespace().next().is_some_and(|w| {
+            w.chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(flavor: Flavor, fragments: Vec<PathBuf>) -> KernelSpec {
+        KernelSpec {
+            flavor,
+            source: None,
+            fragments,
+            jobs: 1,
+        }
+    }
+
+    #[test]
+    fn flavors_differ_in_the_option() {
+        let value = |flavor, name| {
+            wishes(&spec(flavor, vec![]))
+                .unwrap()
+                .value(name)
+                .to_owned()
+        };
+        const OPTION: &str = "CONFIG_IOMMU_DEBUG_PAGEALLOC";
+        assert_eq!(value(Flavor::Rust, OPTION), "y");
+        assert_eq!(value(Flavor::C, OPTION), "y");
+        assert_eq!(value(Flavor::None, OPTION), "n");
+        assert_eq!(value(Flavor::Rust, "CONFIG_DEBUG_PAGEALLOC"), "n");
+        assert_eq!(value(Flavor::None, "CONFIG_RUST"), "y");
+    }
+
+    #[test]
+    fn the_users_fragment_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "CONFIG_NR_CPUS=2\n").unwrap();
+        let config = wishes(&spec(Flavor::C, vec![path])).unwrap();
+        assert_eq!(config.value("CONFIG_NR_CPUS"), "2");
+    }
+
+    #[test]
+    fn a_missing_fragment_is_wrong_usage() {
+        let e = wishes(&spec(Flavor::C, vec!["/nonexistent.config".into()])).unwrap_err();
+        assert_eq!(e.exit(), crate::error::Exit::Usage);
+        assert!(e.message().contains("/nonexistent.config"));
+    }
+
+    #[test]
+    fn objects_are_counted() {
+        for line in [
+            "  CC      init/main.o",
+            "  RUSTC L rust/core.o",
+            "  CC [M]  x.o",
+            "  AS      a.o",
+        ] {
+            assert!(is_object(line), "{line}");
+        }
+        for line in [
+            "make[1]: Entering",
+            "  note: x",
+            "",
+            "Kernel: bzImage is ready",
+        ] {
+            assert!(!is_object(line), "{line}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! dmasan builds and boots sanitizer kernels, runs drivers in them and reads the reports.
 
+pub mod apt;
 pub mod args;
 pub mod boot;
+pub mod bootstrap;
 pub mod cache;
 pub mod console;
 pub mod demo;
@@ -10,7 +12,9 @@ pub mod embed;
 pub mod error;
 pub mod exec;
 pub mod guest;
+pub mod host;
 pub mod initramfs;
+pub mod kconfig;
 pub mod kernel;
 pub mod ktap;
 pub mod module;
@@ -20,7 +24,9 @@ pub mod report;
 pub mod root;
 pub mod run;
 pub mod scenario;
+pub mod source;
 pub mod suite;
+pub mod tree;
 pub mod ui;
 pub mod verdict;
 
