@@ -8,6 +8,7 @@ pub mod bootstrap;
 pub mod cache;
 pub mod console;
 pub mod demo;
+pub mod doctor;
 pub mod embed;
 pub mod error;
 pub mod exec;
@@ -17,6 +18,7 @@ pub mod initramfs;
 pub mod kconfig;
 pub mod kernel;
 pub mod ktap;
+pub mod mail;
 pub mod module;
 pub mod process;
 pub mod qemu;
@@ -24,6 +26,7 @@ pub mod report;
 pub mod root;
 pub mod run;
 pub mod scenario;
+pub mod series;
 pub mod source;
 pub mod suite;
 pub mod tree;
@@ -31,18 +34,16 @@ pub mod ui;
 pub mod verdict;
 
 use args::{BuildArgs, Cli, Command, KernelCommand};
-use error::{Error, Exit, Result};
+use error::{Exit, Result};
 use exec::Exec;
 
 /// Does what the command line asks for.
 pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
     match &cli.command {
-        Command::Doctor(_) => Err(Error::failed("`dmasan doctor` is not built yet")),
+        Command::Doctor(args) => doctor::run(exec, cli.global.color, args),
         Command::Demo(args) => demo::run(exec, args),
         Command::Kernel(KernelCommand::Build(args)) => kernel_build(exec, args),
-        Command::Kernel(KernelCommand::Patch(_)) => {
-            Err(Error::failed("`dmasan kernel patch` is not built yet"))
-        }
+        Command::Kernel(KernelCommand::Patch(args)) => series::run(exec, args),
         Command::Run(args) => run::run(exec, args),
         Command::Report(args) => report::run(exec, cli.global.color, args),
     }

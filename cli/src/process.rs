@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,27 @@ use crate::error::{Error, Result};
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Groups that are alive, with the time each may take to end by itself. Lock order: none held inside.
 static GROUPS: Mutex<BTreeMap<i32, Duration>> = Mutex::new(BTreeMap::new());
+
+/// How many [`Recovery`] there are.
+static RECOVERING: AtomicUsize = AtomicUsize::new(0);
+
+/// While one exists, Ctrl-C leaves time (at most 30 s) for undoing what was begun.
+#[derive(Debug)]
+pub struct Recovery(());
+
+impl Recovery {
+    /// To be called before the first change that has to be undone.
+    pub fn begin() -> Self {
+        RECOVERING.fetch_add(1, Ordering::SeqCst);
+        Recovery(())
+    }
+}
+
+impl Drop for Recovery {
+    fn drop(&mut self) {
+        RECOVERING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// Makes Ctrl-C, SIGTERM and SIGHUP end all children. Called once, by `main`.
 pub fn install() -> Result<()> {
@@ -61,6 +82,9 @@ fn on_signal() {
         if waiting.values().all(|g| begun.elapsed() >= *g) {
             break;
         }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    while RECOVERING.load(Ordering::SeqCst) > 0 && begun.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(20));
     }
     kill_descendants();
