@@ -17,12 +17,14 @@ pub trait Direct {
 /// what they saw is not to be relied on. Writers, which are rare and may sleep, exclude each other
 /// by the same number.
 ///
-/// If there is no room, the last entry is widened so that it covers the new range too: then pages
-/// between them are never reported, which is a miss, but no false alarm. [`Ranges::widened`] says
-/// so.
+/// If there is no room, one more entry is widened so that it covers the new range too: then pages
+/// between such ranges are never reported, which is a miss, but no false alarm. It stays for good;
+/// [`Ranges::widened`] counts how often.
 pub struct Ranges<const N: usize> {
     generation: Long,
     entries: [Entry; N],
+    /// Covers every range that found no entry of its own.
+    rest: Entry,
     widened: Long,
 }
 
@@ -59,6 +61,7 @@ impl<const N: usize> Ranges<N> {
         Ranges {
             generation: Long::new(0),
             entries: [const { Entry::free() }; N],
+            rest: Entry::free(),
             widened: Long::new(0),
         }
     }
@@ -69,13 +72,16 @@ impl<const N: usize> Ranges<N> {
         self.write(|entries| {
             if let Some(entry) = entries.iter().find(|e| e.owner.load() == 0) {
                 entry.set(owner, first, last, 1);
-            } else if let Some(entry) = entries.last() {
-                let first = Pfn(first.0.min(entry.first.load()));
-                let last = Pfn(last.0.max(entry.last.load()));
-                // The widened entry has no single owner any more and stays for good.
-                entry.set(u64::MAX, first, last, entry.times.load() + 1);
-                self.widened.add(1);
+                return;
             }
+            let rest = &self.rest;
+            let (mut from, mut to) = (first.0, last.0);
+            if rest.owner.load() != 0 {
+                from = from.min(rest.first.load());
+                to = to.max(rest.last.load());
+            }
+            rest.set(u64::MAX, Pfn(from), Pfn(to), rest.times.load() + 1);
+            self.widened.add(1);
         });
         // The range is mapped after this: whoever sees its count sees its entry.
         full_barrier();
@@ -101,9 +107,15 @@ impl<const N: usize> Ranges<N> {
 
     /// The number of entries and of pages in them; pages that several entries cover count for each.
     pub fn totals(&self) -> (u64, u64) {
-        let used = self.entries.iter().filter(|e| e.owner.load() != 0);
+        let used = self
+            .entries
+            .iter()
+            .chain([&self.rest])
+            .filter(|e| e.owner.load() != 0);
         used.fold((0, 0), |(n, pages), e| {
-            (n + 1, pages + (e.last.load() - e.first.load() + 1))
+            // An entry may be changing: the difference may be nonsense then, but must not trap.
+            let pages_here = e.last.load().wrapping_sub(e.first.load()).wrapping_add(1);
+            (n + 1, pages.wrapping_add(pages_here))
         })
     }
 
@@ -140,7 +152,7 @@ impl<const N: usize> Direct for Ranges<N> {
             return None;
         }
         let mut times = 0;
-        for entry in &self.entries {
+        for entry in self.entries.iter().chain([&self.rest]) {
             if entry.owner.load() != 0 && entry.first.load() <= pfn.0 && pfn.0 <= entry.last.load()
             {
                 times += entry.times.load();
@@ -175,10 +187,11 @@ mod tests {
         ranges.insert(1, Pfn(0), Pfn(0));
         ranges.insert(1, Pfn(10), Pfn(11));
         ranges.insert(2, Pfn(20), Pfn(21));
-        assert_eq!(ranges.widened(), 1);
-        assert_eq!(ranges.covering(Pfn(10)), Some(2));
-        assert_eq!(ranges.covering(Pfn(21)), Some(2));
-        assert_eq!(ranges.covering(Pfn(22)), Some(0));
+        ranges.insert(2, Pfn(30), Pfn(31));
+        assert_eq!(ranges.widened(), 2);
+        assert_eq!(ranges.covering(Pfn(10)), Some(1));
+        assert_eq!(ranges.covering(Pfn(25)), Some(2));
+        assert_eq!(ranges.covering(Pfn(32)), Some(0));
         assert_eq!(ranges.peek(2), None);
     }
 
