@@ -42,7 +42,7 @@ fn a_finding_is_1_even_if_cut_or_followed_by_a_panic() {
     }
     report(&[&log("truncated")])
         .code(1)
-        .stdout(contains("[cut at line 15 of the log: the log ends]"));
+        .stdout(contains("[cut at line 18 of the log: the log ends]"));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn standard_input_and_json() {
         let json: serde_json::Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
         assert_eq!(json["schema"], 1);
         assert_eq!(json["findings"][0]["class"], "free-while-mapped");
-        assert_eq!(json["findings"][0]["facts"]["pfn"], "0x11a04");
+        assert_eq!(json["findings"][0]["facts"]["pfn"], "0x2bb9");
     }
 }
 

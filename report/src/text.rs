@@ -219,7 +219,12 @@ fn write_summary(out: &mut String, report: &Report, style: Style) {
         None if report.findings.is_empty() => {
             line(out, "note: the log does not show that the sanitizer was on");
         }
-        Some(boot) if boot.state != BootState::On || boot.notes.len() > 1 => {
+        // Whoever sees no finding must also see what was looked at.
+        Some(boot)
+            if boot.state != BootState::On
+                || boot.notes.len() > 1
+                || report.findings.is_empty() =>
+        {
             for note in &boot.notes {
                 line(out, &format!("note: {}", printable(note)));
             }

@@ -34,20 +34,23 @@ fn short(finding: &Finding) -> String {
 #[rstest]
 #[case::clean("clean", &[])]
 #[case::one("finding", &["free-while-mapped edu_leak 1"])]
-#[case::steps("two-steps", &["free-while-mapped edu_leak 1", "count-imbalance edu_leak 3"])]
+#[case::steps("two-steps", &["free-while-mapped edu_leak 1", "free-while-mapped edu_inner 3"])]
 #[case::page_owner("page-owner", &["free-while-mapped edu_leak 1"])]
-#[case::two_contexts("interleaved", &["alloc-while-mapped e1000_alloc_rx_buffers -", "free-while-mapped edu_leak -"])]
-#[case::lines_of_others("foreign-lines", &["free-while-mapped edu_leak -"])]
-#[case::panic_inside("panic", &["free-while-mapped edu_leak 1 cut:Panic:17"])]
+#[case::two_cpus("two-cpus", &["free-while-mapped edu_leak 1", "free-while-mapped edu_leak 1"])]
+#[case::two_contexts("interleaved", &["free-while-mapped edu_leak 1", "free-while-mapped edu_leak 1"])]
+#[case::lines_of_others("foreign-lines", &["free-while-mapped edu_leak 1"])]
+#[case::panic_inside("panic", &["free-while-mapped edu_leak 1 cut:Panic:20"])]
 #[case::panic_after("panic-on-warn", &["free-while-mapped edu_leak 1"])]
-#[case::log_ends("truncated", &["free-while-mapped edu_leak 1 cut:LogEnd:15"])]
-#[case::next_report("next-report", &["free-while-mapped edu_leak - cut:NextReport:16", "free-while-mapped edu_leak -"])]
-#[case::reboot("reboot", &["free-while-mapped edu_leak - cut:Reboot:15"])]
+#[case::log_ends("truncated", &["free-while-mapped edu_leak 1 cut:LogEnd:18"])]
+#[case::next_report("next-report", &["free-while-mapped edu_leak 1 cut:NextReport:20", "free-while-mapped edu_inner 1"])]
+#[case::reboot("reboot", &["free-while-mapped edu_leak 1 cut:Reboot:19", "free-while-mapped edu_leak 1"])]
 #[case::log_begins("begins-inside", &["unknown - - cut:LogStart:1"])]
-#[case::syslog("journal", &["free-while-mapped edu_leak -"])]
-#[case::iso("journal-iso", &["free-while-mapped edu_leak -"])]
-#[case::serial("crlf", &["free-while-mapped edu_leak -"])]
-#[case::loglevel("loglevel", &["free-while-mapped edu_leak -"])]
+#[case::syslog("journal", &["free-while-mapped edu_leak 1"])]
+#[case::iso("journal-iso", &["free-while-mapped edu_leak 1"])]
+#[case::serial("serial", &["free-while-mapped edu_leak 1"])]
+#[case::loglevel("dmesg-raw", &["free-while-mapped edu_leak 1", "free-while-mapped edu_inner 3"])]
+#[case::off("off", &[])]
+#[case::passthrough("passthrough", &[])]
 #[case::new_class("unknown-class", &["slab-free-while-mapped edu_free -"])]
 #[case::reference_clean("reference-clean", &[])]
 #[case::reference_page_owner("reference-page-owner", &["page-leak edu_leak 2", "page-leak tlb_next_batch 2"])]
@@ -88,6 +91,9 @@ fn not_a_log(#[case] name: &str, #[case] reason: &str) {
 #[case("reference-page-owner")]
 #[case("reference-panic")]
 #[case("oops")]
+#[case("off")]
+#[case("passthrough")]
+#[case("reboot")]
 fn text_form(#[case] name: &str) {
     insta::assert_snapshot!(
         format!("text-{name}"),
@@ -106,44 +112,46 @@ fn json_form(#[case] name: &str) {
 }
 
 #[test]
-fn the_same_log_in_other_clothes_is_the_same_finding() {
+fn the_same_log_in_other_clothes_says_the_same() {
     let bare = |name: &str| {
-        let mut finding = report(name).findings.remove(0);
-        (finding.line, finding.time_us) = (0, None);
-        finding
+        let mut findings = report(name).findings;
+        findings
+            .iter_mut()
+            .for_each(|finding| (finding.line, finding.time_us) = (0, None));
+        findings
     };
-    let expected = bare("journal-iso");
-    assert_eq!(bare("crlf"), expected);
-    assert_eq!(bare("loglevel"), expected);
+    assert_eq!(bare("dmesg-raw"), bare("two-steps"));
+    assert_eq!(bare("journal-iso"), bare("page-owner"));
+    assert_eq!(bare("journal"), bare("page-owner"));
 }
 
 #[test]
 fn what_loggers_say_of_others_is_not_the_kernels() {
-    let finding = report("journal").findings.remove(0);
-    assert!(finding
-        .raw
+    let report = report("journal");
+    let raw = &report.findings[0].raw;
+    assert!(raw
         .iter()
         .all(|line| !line.contains("systemd") && !line.contains("made_up")));
-    assert_eq!(finding.page_owner.unwrap().freed.unwrap().frames.len(), 3);
+    assert_eq!(report.kernel_lines + 3, report.lines);
 }
 
 #[test]
 fn two_contexts_do_not_mix() {
-    let report = report("interleaved");
-    let callers: Vec<_> = report
+    let (mixed, mut apart) = (report("interleaved"), report("two-cpus"));
+    let callers: Vec<_> = mixed
         .findings
         .iter()
         .map(|f| f.caller.as_deref().unwrap())
         .collect();
-    assert_eq!(callers, ["C1", "T71"]);
-    let lines: Vec<_> = report
-        .findings
-        .iter()
-        .map(|f| (f.stacks[0].frames.len(), f.raw.len()))
-        .collect();
-    assert_eq!(lines, [(7, 18), (9, 20)]);
-    assert_eq!(report.findings[0].facts.value("task"), Some("swapper/1/0"));
-    assert_eq!(report.findings[1].facts.number("pfn"), Some(0x11a04));
+    assert_eq!(callers, ["C1", "T78"]);
+    apart.findings.reverse();
+    for (mixed, apart) in mixed.findings.iter().zip(&apart.findings) {
+        assert_eq!((&mixed.raw, &mixed.facts), (&apart.raw, &apart.facts));
+        assert_eq!(
+            (&mixed.stacks, &mixed.process),
+            (&apart.stacks, &apart.process)
+        );
+    }
 }
 
 #[test]
@@ -178,6 +186,17 @@ fn the_same_lines_again_are_no_second_finding() {
 }
 
 #[test]
+fn steps_of_two_runs_in_one_log() {
+    let report = report("reboot");
+    let nonces: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| report.step_of(f).unwrap().nonce.as_str())
+        .collect();
+    assert_eq!(nonces, ["5f3a9c01", "77d0e2ab"]);
+}
+
+#[test]
 fn the_leak_line_in_ours_is_not_the_references() {
     let report = report("two-steps");
     assert!(report.findings.iter().all(|f| f.origin == Origin::Dmasan));
@@ -193,7 +212,12 @@ fn boot_lines() {
         (reference.state, reference.origin),
         (BootState::On, Origin::Reference)
     );
-    assert_eq!(report("oops").boot, None);
+    assert_eq!(report("off").boot, None);
+    let nothing = report("passthrough").boot.unwrap();
+    assert!(
+        nothing.notes[0].ends_with("nothing is tracked"),
+        "{nothing:?}"
+    );
     assert_eq!(report("reference-clean").kernel.as_deref(), Some("7.3.4"));
 }
 
