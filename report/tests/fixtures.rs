@@ -251,3 +251,25 @@ fn hostile_log_is_bounded_and_harmless() {
         .chars()
         .all(|c| c == '\n' || c == '\t' || !c.is_control() && c != '\u{202e}'));
 }
+
+#[test]
+fn the_documented_samples_are_true() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reports.md");
+    let docs = std::fs::read_to_string(path).unwrap();
+    let raw = &report("page-owner").findings[0].raw;
+    let sample: String = raw
+        .iter()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect();
+    assert!(
+        docs.contains(&sample),
+        "docs/reports.md shows another report than page-owner.log"
+    );
+    let (_, rest) = docs.split_once("```json\n").unwrap();
+    let (sample, _) = rest.split_once("```").unwrap();
+    let sample = json::from_str(sample).unwrap();
+    assert_eq!(
+        sample.findings[0].line,
+        report("page-owner").findings[0].line
+    );
+}
