@@ -162,8 +162,7 @@ pub fn no_network(error: Error) -> Error {
     let text = reason.unwrap_or_default();
     if SIGNS.iter().any(|s| text.contains(s)) {
         error.context("the package source cannot be reached").help(
-            "check the network, or set http_proxy and https_proxy; \
-             what has been fetched so far is not lost, run the same command again",
+            "check the network, or set http_proxy and https_proxy, and run the same command again",
         )
     } else {
         error

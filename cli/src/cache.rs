@@ -76,7 +76,8 @@ impl Cache {
     pub fn at(exec: &Exec, root: &Path) -> Result<Self> {
         if !exec.dry_run {
             std::fs::create_dir_all(root).map_err(|e| {
-                io("cannot create the cache folder", root)(e)
+                Error::usage(format!("cannot create the cache folder {}", root.display()))
+                    .because(e)
                     .help("point XDG_CACHE_HOME at a folder that you may write to")
             })?;
         }

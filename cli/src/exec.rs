@@ -510,6 +510,13 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_recognized_in_the_output() {
+        let script = "echo 'cc1: No space left on device'; exit 1";
+        let e = exec().run(&Cmd::new("sh").args(["-c", script]), None);
+        assert_eq!(e.unwrap_err().advice(), Some(crate::error::NO_SPACE));
+    }
+
+    #[test]
     fn carriage_returns_end_lines() {
         let mut got = Vec::new();
         let cmd = Cmd::new("printf").arg(r"1\r2\r3\n4");

@@ -12,6 +12,7 @@ use dmasan::ui::Ui;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = Ui::new(cli.global.verbose, cli.global.color);
+    let ui = if cli.global.dry_run { ui.quiet() } else { ui };
     let exec = Exec::new(ui.clone(), cli.global.dry_run).with_place(cli.global.env);
     let result = process::install().and_then(|()| dmasan::dispatch(&exec, &cli));
     process::kill_descendants();

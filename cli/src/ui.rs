@@ -49,6 +49,8 @@ pub struct Ui {
     pub color: bool,
     /// Stderr is a terminal: spinners and bars instead of lines.
     pub progress: bool,
+    /// Steps are not told: in a dry run none of them happens.
+    quiet: bool,
     bars: MultiProgress,
 }
 
@@ -65,8 +67,16 @@ impl Ui {
             verbose,
             color: color.wanted(terminal),
             progress: terminal,
+            quiet: false,
             bars: MultiProgress::with_draw_target(target),
         }
+    }
+
+    /// The same without steps and bars.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
     }
 
     /// Begins a step of unknown length.
@@ -96,7 +106,9 @@ impl Ui {
     }
 
     fn begin(&self, text: &str, bar: ProgressBar, template: &str) -> Step {
-        let bar = if self.progress {
+        let bar = if self.quiet {
+            None
+        } else if self.progress {
             let bar = self.bars.add(bar);
             let style = ProgressStyle::with_template(template).expect("templates are constants");
             bar.set_style(style.progress_chars("=> "));
@@ -192,6 +204,9 @@ impl Step {
     pub fn done(mut self, text: &str) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+        if self.ui.quiet {
+            return;
         }
         let took = duration(self.begun.elapsed());
         let result = if text.is_empty() { "done" } else { text };

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `dmasan kernel patch`: mails that git takes, and trees that are left as they were.
+
+use std::path::Path;
+use std::process::Command as Process;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+
+fn dmasan() -> Command {
+    Command::cargo_bin("dmasan").unwrap()
+}
+
+fn git(tree: &Path, args: &[&str]) -> String {
+    let out = Process::new("git")
+        .arg("-C")
+        .arg(tree)
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "git {args:?}: {out:?}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// A git tree that claims to be Linux 7.3.4 but holds nothing that the patches could apply to.
+fn tree() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    git(dir.path(), &["init", "-q", "-b", "work"]);
+    git(dir.path(), &["config", "user.name", "t"]);
+    git(dir.path(), &["config", "user.email", "t@example.org"]);
+    let makefile = "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
+    std::fs::write(dir.path().join("Makefile"), makefile).unwrap();
+    git(dir.path(), &["add", "Makefile"]);
+    git(dir.path(), &["commit", "-q", "-m", "base"]);
+    dir
+}
+
+fn onto(tree: &Path) -> assert_cmd::assert::Assert {
+    dmasan()
+        .args(["kernel", "patch", "--onto"])
+        .arg(tree)
+        .assert()
+}
+
+#[test]
+fn mails_are_numbered_and_the_first_applies_anywhere() {
+    let (dir, tree) = (tempfile::tempdir().unwrap(), tree());
+    let out = dir.path().join("new");
+    let output = dmasan()
+        .args(["kernel", "patch", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let paths = String::from_utf8(output.stdout).unwrap();
+    let paths: Vec<_> = paths.lines().collect();
+    let total = paths.len();
+    assert!(total > 1);
+    for (i, path) in paths.iter().enumerate() {
+        let text = std::fs::read_to_string(path).unwrap();
+        let want = format!("Subject: [PATCH {}/{total}] ", i + 1);
+        assert!(text.contains(&want), "{path}");
+    }
+    git(tree.path(), &["am", "-q", paths[0]]);
+    let shim = tree.path().join("drivers/iommu/debug-pagealloc/shim.c");
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../kernel/overlay/drivers/iommu/debug-pagealloc/shim.c");
+    assert_eq!(std::fs::read(shim).unwrap(), std::fs::read(ours).unwrap());
+}
+
+#[test]
+fn a_folder_with_patches_is_not_mixed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("0001-mine.patch"), "").unwrap();
+    dmasan()
+        .args(["kernel", "patch", "--out"])
+        .arg(dir.path())
+        .assert()
+        .code(2)
+        .stderr(contains("0001-mine.patch"));
+}
+
+#[test]
+fn a_dirty_tree_is_refused_by_name() {
+    let tree = tree();
+    std::fs::write(
+        tree.path().join("Makefile"),
+        "VERSION = 7\nPATCHLEVEL = 3\n#\n",
+    )
+    .unwrap();
+    onto(tree.path())
+        .code(2)
+        .stderr(contains("uncommitted changes: Makefile"));
+}
+
+#[test]
+fn other_versions_are_refused() {
+    let tree = tree();
+    std::fs::write(
+        tree.path().join("Makefile"),
+        "VERSION = 4\nPATCHLEVEL = 19\n",
+    )
+    .unwrap();
+    git(tree.path(), &["commit", "-q", "-a", "-m", "old"]);
+    onto(tree.path())
+        .code(2)
+        .stderr(contains("is Linux 4.19.0").and(contains("supported: Linux 7.3")));
+}
+
+#[test]
+fn an_existing_branch_is_not_overwritten() {
+    let tree = tree();
+    git(tree.path(), &["branch", "dmasan/7.3.4"]);
+    onto(tree.path())
+        .code(2)
+        .stderr(contains("has a branch dmasan/7.3.4 already"));
+}
+
+#[test]
+fn a_plain_folder_is_no_git_tree() {
+    let dir = tempfile::tempdir().unwrap();
+    onto(dir.path()).code(2).stderr(contains("is no git tree"));
+    onto(Path::new("/nonexistent"))
+        .code(2)
+        .stderr(contains("/nonexistent"));
+}
+
+#[test]
+fn a_series_that_does_not_apply_leaves_no_trace() {
+    let tree = tree();
+    let before = git(tree.path(), &["rev-parse", "HEAD"]);
+    onto(tree.path())
+        .code(69)
+        .stderr(contains("does not apply").and(contains("nothing was changed")));
+    assert_eq!(git(tree.path(), &["rev-parse", "HEAD"]), before);
+    assert_eq!(
+        git(tree.path(), &["branch", "--format=%(refname:short)"]),
+        "work\n"
+    );
+    assert_eq!(git(tree.path(), &["status", "--porcelain"]), "");
+    assert!(!tree.path().join(".git/rebase-apply").exists());
+}

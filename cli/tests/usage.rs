@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The command line: help, dry runs, and what wrong usage gets. Nothing here needs a network or a build.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty};
+
+/// The tool with a cache of its own.
+fn dmasan(cache: &Path) -> Command {
+    let mut command = Command::cargo_bin("dmasan").unwrap();
+    command
+        .env("XDG_CACHE_HOME", cache)
+        .env_remove("DMASAN_ENV");
+    command
+}
+
+fn run(args: &[&str]) -> assert_cmd::assert::Assert {
+    let cache = tempfile::tempdir().unwrap();
+    dmasan(cache.path()).args(args).assert()
+}
+
+#[test]
+fn help_of_every_level() {
+    let levels: [(&[&str], &[&str]); 8] = [
+        (
+            &[],
+            &[
+                "doctor",
+                "demo",
+                "kernel",
+                "run",
+                "report",
+                "Exit codes",
+                "XDG_CACHE_HOME",
+            ],
+        ),
+        (&["doctor"], &["--json", "installs and changes nothing"]),
+        (&["demo"], &["15 minutes", "--jobs"]),
+        (&["kernel"], &["build", "patch"]),
+        (
+            &["kernel", "build"],
+            &["--flavor", "rust", "never written to", "--config", "--jobs"],
+        ),
+        (&["kernel", "patch"], &["--out", "--onto", "git am"]),
+        (
+            &["run"],
+            &[
+                "--module",
+                "--device",
+                "--script",
+                "--timeout",
+                "--keep-log",
+                "--json",
+            ],
+        ),
+        (&["report"], &["--format", "text", "json"]),
+    ];
+    for (command, words) in levels {
+        let mut args = command.to_vec();
+        args.push("--help");
+        let mut assert = run(&args).code(0).stderr(is_empty());
+        for word in words.iter().chain(&["--dry-run", "--color", "--verbose"]) {
+            assert = assert.stdout(contains(*word));
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_2_and_names_the_thing() {
+    let cases: [(&[&str], &str); 6] = [
+        (
+            &["kernel", "build", "--flavor", "cobol"],
+            "[possible values: rust, c, none]",
+        ),
+        (
+            &["kernel", "build", "--jobs", "0"],
+            "a number from 1 to 1024",
+        ),
+        (&["kernel", "patch"], "--out <DIR>|--onto <TREE>"),
+        (
+            &["kernel", "patch", "--out", "a", "--onto", "b"],
+            "cannot be used with",
+        ),
+        (&["run", "--timeout", "soon"], "soon"),
+        (&["frobnicate"], "unrecognized subcommand"),
+    ];
+    for (args, text) in cases {
+        run(args).code(2).stdout(is_empty()).stderr(contains(text));
+    }
+}
+
+#[test]
+fn bad_fragments_and_sources_are_told_before_any_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let fragment = dir.path().join("my.config");
+    std::fs::write(&fragment, "CONFIG_A=y\nnonsense\n").unwrap();
+    let fragment = fragment.to_str().unwrap();
+    let build =
+        |args: &[&str]| run(&[&["kernel", "build", "--dry-run", "--env", "root"], args].concat());
+    build(&["--config", fragment])
+        .code(2)
+        .stderr(contains("my.config:2: not a line of a kernel config"));
+    build(&["--config", "/nonexistent"])
+        .code(2)
+        .stderr(contains("cannot read the config fragment /nonexistent"));
+    build(&["--source", "/nonexistent"])
+        .code(2)
+        .stderr(contains("--source /nonexistent"));
+    build(&["--source", dir.path().to_str().unwrap()])
+        .code(2)
+        .stderr(contains("is no kernel tree"));
+}
+
+#[test]
+fn a_kernel_without_patches_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let makefile = "VERSION = 5\nPATCHLEVEL = 4\nSUBLEVEL = 1\nEXTRAVERSION =\n";
+    std::fs::write(dir.path().join("Makefile"), makefile).unwrap();
+    let tree = dir.path().to_str().unwrap();
+    run(&[
+        "kernel",
+        "build",
+        "--dry-run",
+        "--env",
+        "root",
+        "--source",
+        tree,
+    ])
+    .code(2)
+    .stderr(contains("is Linux 5.4.1, for which there are no patches"))
+    .stderr(contains("supported: Linux 7.3"));
+}
+
+#[test]
+fn a_dry_run_prints_everything_and_does_nothing() {
+    let cache = tempfile::tempdir().unwrap();
+    let args = [
+        "kernel",
+        "build",
+        "--dry-run",
+        "--env",
+        "root",
+        "--jobs",
+        "3",
+    ];
+    dmasan(cache.path())
+        .args(args)
+        .assert()
+        .code(0)
+        .stderr(is_empty())
+        .stdout(contains("mmdebstrap --mode=root"))
+        .stdout(contains("download linux-source-7.3="))
+        .stdout(contains("tar -x -J"))
+        .stdout(contains("cp -al"))
+        .stdout(contains("patch -p1 --batch"))
+        .stdout(contains("allnoconfig"))
+        .stdout(contains("-j3 bzImage modules"))
+        .stdout(contains("build/arch/x86/boot/bzImage\n"));
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_c_flavor_is_not_patched() {
+    run(&[
+        "kernel",
+        "build",
+        "--dry-run",
+        "--env",
+        "root",
+        "--flavor",
+        "c",
+    ])
+    .code(0)
+    .stdout(contains("patch -p1").not())
+    .stdout(contains("bzImage modules"));
+}
+
+#[test]
+fn doctor_looks_only() {
+    let cache = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output = dmasan(cache.path())
+            .arg("doctor")
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 2)), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&[]).contains("Nothing is cached yet"));
+    let json: serde_json::Value = serde_json::from_str(&run(&["--json"])).unwrap();
+    assert!(json["usable"].is_boolean());
+    let names: Vec<_> = json["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| &c["name"])
+        .collect();
+    assert!(names.iter().any(|n| *n == "disk"), "{names:?}");
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn no_colour_in_a_pipe() {
+    run(&["doctor"]).stdout(contains("\x1b[").not());
+    run(&["--color", "always", "doctor"]).stdout(contains("\x1b["));
+}
