@@ -107,6 +107,10 @@ pub enum KernelCommand {
     Build(BuildArgs),
     /// Write the sanitizer as patches for `git am`, or apply them to your git tree on a new branch
     Patch(PatchArgs),
+    /// Run the kernel's own checks on the sanitizer's files: rustfmt, checkpatch, CLIPPY=1
+    ///
+    /// For people who change them. Needs the sanitizer kernel, and builds it if it is not there.
+    Check(CheckArgs),
 }
 
 /// `dmasan doctor`
@@ -137,6 +141,14 @@ pub struct BuildArgs {
     /// A file with further CONFIG_ lines; may be repeated, later files win
     #[arg(long, value_name = "FRAGMENT")]
     pub config: Vec<PathBuf>,
+    /// Parallel compile jobs [default: number of processors]
+    #[arg(long, short, value_name = "N", value_parser = jobs)]
+    pub jobs: Option<usize>,
+}
+
+/// `dmasan kernel check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
     /// Parallel compile jobs [default: number of processors]
     #[arg(long, short, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,

@@ -18,6 +18,7 @@ pub mod initramfs;
 pub mod kconfig;
 pub mod kernel;
 pub mod ktap;
+pub mod lint;
 pub mod mail;
 pub mod module;
 pub mod process;
@@ -44,6 +45,7 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
         Command::Demo(args) => demo::run(exec, args),
         Command::Kernel(KernelCommand::Build(args)) => kernel_build(exec, args),
         Command::Kernel(KernelCommand::Patch(args)) => series::run(exec, args),
+        Command::Kernel(KernelCommand::Check(args)) => lint::run(exec, args),
         Command::Run(args) => run::run(exec, args),
         Command::Report(args) => report::run(exec, cli.global.color, args),
     }

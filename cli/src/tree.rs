@@ -34,8 +34,8 @@ pub fn new_files() -> Vec<NewFile> {
             });
         }
         for file in embed::files(&embed::ENGINE) {
-            // The crate root is the host's; in the kernel the entry file declares the modules.
-            if file.path() != Path::new("lib.rs") {
+            // The crate root and the model of memory are the host's.
+            if !["lib.rs", "model.rs"].map(Path::new).contains(&file.path()) {
                 found.push(NewFile {
                     path: Path::new(ENGINE_AT).join(file.path()),
                     content: file.contents(),
