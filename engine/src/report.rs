@@ -136,9 +136,14 @@ pub fn parse_facts(line: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// Whether a function belongs to the allocators, and so says nothing about whose bug it is.
 ///
-/// `symbol` is the bare name. The title of a report names the first function of the stack that is
-/// not one of these; compilers add suffixes such as `.constprop.0`, hence prefixes.
+/// `symbol` is the name as `%ps` prints it, with the module behind it in brackets. No allocator is
+/// in a module, so a driver's `free_ring [driver]` is none, whatever its name. The title of a
+/// report names the first function of the stack that is not one of these; compilers add suffixes
+/// such as `.constprop.0`, hence prefixes.
 pub fn is_allocator(symbol: &str) -> bool {
+    if symbol.contains(" [") {
+        return false;
+    }
     const PREFIXES: &[&str] = &[
         "__iommu_debug_",
         "_R",
@@ -260,6 +265,7 @@ mod tests {
             "nvme_free_queue",
             "dma_free_attrs",
             "e1000_clean_rx_ring",
+            "free_rx_ring [driver]",
         ] {
             assert!(!is_allocator(name), "{name}");
         }
