@@ -101,7 +101,7 @@ impl<W: Write> Archive<W> {
 
 /// Finds the environment's busybox, which has to run without libraries.
 pub fn busybox(env: &Env) -> Result<PathBuf> {
-    let places = ["/bin/busybox", "/usr/bin/busybox"].map(|p| outside(env, Path::new(p)));
+    let places = ["/bin/busybox", "/usr/bin/busybox"].map(|p| env.outside(p));
     let Some(found) = places.iter().find(|p| p.is_file()) else {
         return Err(Error::usage("there is no busybox, which guests consist of")
             .help("install it: apt-get install busybox-static"));
@@ -132,14 +132,6 @@ fn has_interpreter(elf: &[u8]) -> bool {
     (0..count)
         .filter_map(entry)
         .any(|at| number(at, 4) == Some(PT_INTERP))
-}
-
-/// Host path of a file inside the environment.
-fn outside(env: &Env, inside: &Path) -> PathBuf {
-    let work = env.work();
-    let depth = env.inside(work).components().count() - 1;
-    let root = work.ancestors().nth(depth).unwrap_or(Path::new("/"));
-    root.join(inside.strip_prefix("/").unwrap_or(inside))
 }
 
 #[cfg(test)]

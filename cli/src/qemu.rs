@@ -272,8 +272,8 @@ pub fn cmdline(debug_pagealloc: bool, iommu: Iommu, user: &str) -> String {
     } else {
         "iommu.debug_pagealloc=0"
     });
-    words.extend(user.split_whitespace());
-    words.join(" ")
+    words.push(user.trim());
+    words.join(" ").trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -350,9 +350,9 @@ mod tests {
 
     #[test]
     fn the_user_has_the_last_word() {
-        let line = cmdline(true, Iommu::Vtd, " iommu.strict=0  iommu=pt ");
+        let line = cmdline(true, Iommu::Vtd, " iommu.strict=0 x=\"a  b\" iommu=pt ");
         assert!(
-            line.ends_with("iommu.debug_pagealloc=1 iommu.strict=0 iommu=pt"),
+            line.ends_with("iommu.debug_pagealloc=1 iommu.strict=0 x=\"a  b\" iommu=pt"),
             "{line}"
         );
     }

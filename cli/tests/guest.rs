@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `dmasan run` with real guests: what goes well, and every way in which a guest can fail.
+//!
+//! Guests run one after the other. What is missing (kernel, QEMU) makes the tests fail, never pass.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+
+static ONE_GUEST: Mutex<()> = Mutex::new(());
+
+fn one_guest() -> MutexGuard<'static, ()> {
+    // A test that failed has left nothing half-done.
+    ONE_GUEST.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn dmasan(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dmasan"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end; the output is shown if the test fails.
+fn run(args: &[&str]) -> (i32, String, String) {
+    let _one = one_guest();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = dmasan(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&stdout), text(&stderr));
+    println!("dmasan {}: {status}\n{stdout}\n{stderr}", args.join(" "));
+    (status.code().unwrap_or(-1), stdout, stderr)
+}
+
+fn project(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    path.canonicalize().unwrap().display().to_string()
+}
+
+fn data(name: &str) -> String {
+    project(&format!("cli/tests/data/{name}"))
+}
+
+fn edu(bug: u8) -> String {
+    format!("{}:bug={bug}", project("scenarios/modules/edu_dma"))
+}
+
+/// A script in a file of its own, deleted at the end of the test.
+fn script(text: &str) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("script.sh");
+    fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    (dir, path)
+}
+
+fn run_script(text: &str, more: &[&str]) -> (i32, String, String) {
+    let (_dir, path) = script(text);
+    run(&[&["run", "--script", &path], more].concat())
+}
+
+#[test]
+fn a_guest_that_only_boots_is_clean() {
+    let (code, stdout, _) = run(&["run"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("no findings"));
+}
+
+#[test]
+fn a_finding_is_1_and_goes_where_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (json, log) = (file("out.json"), file("out.log"));
+    let (bug, fixed) = (edu(1), edu(0));
+    let (code, stdout, _) = run(&[
+        "run",
+        "--device",
+        "edu",
+        "--module",
+        &bug,
+        "--module",
+        &fixed,
+        "--json",
+        &json,
+        "--keep-log",
+        &log,
+    ]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("BUG: DMASAN: free-while-mapped in edu_free_early"));
+    let json = dmasan_report::json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(json.findings.len(), 1);
+    assert_eq!(json.findings[0].step, Some(1));
+    let texts: Vec<&str> = json.steps.iter().map(|s| s.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "edu_dma bug=1",
+            "unload edu_dma bug=1",
+            "edu_dma bug=0",
+            "unload edu_dma bug=0"
+        ]
+    );
+    assert!(fs::read_to_string(log).unwrap().contains("BUG: DMASAN"));
+}
+
+#[test]
+fn the_scripts_output_is_shown_and_the_environment_is_usable() {
+    let text = "uname -r; ls /sys/kernel/debug/dmasan/stats; test -w /tmp; echo last";
+    let (code, stdout, _) = run_script(text, &[]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("/sys/kernel/debug/dmasan/stats") && stdout.contains("last"));
+}
+
+#[test]
+fn a_failing_script_is_69_but_findings_are_worth_more() {
+    let (code, _, stderr) = run_script("echo why; exit 3", &[]);
+    assert_eq!(code, 69);
+    assert!(stderr.contains("the script failed (rc=3)") && stderr.contains("why"));
+    let (code, stdout, _) = run_script("exit 3", &["--device", "edu", "--module", &edu(1)]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("(exit 3)"));
+}
+
+#[test]
+fn a_panic_is_69_and_earlier_findings_are_shown() {
+    let more = ["--device", "edu", "--module", &edu(1)];
+    let (code, stdout, stderr) = run_script("echo c >/proc/sysrq-trigger; sleep 60", &more);
+    assert_eq!(code, 69);
+    assert!(stdout.contains("BUG: DMASAN: free-while-mapped"));
+    assert!(stderr.contains("the guest's kernel failed in step `script script.sh`"));
+    assert!(stderr.contains("sysrq triggered crash"));
+}
+
+#[test]
+fn a_guest_that_hangs_is_69() {
+    let begun = Instant::now();
+    let (code, _, stderr) = run_script("while :; do :; done", &["--timeout", "20"]);
+    assert_eq!(code, 69);
+    assert!(stderr.contains("gave no answer in step `script script.sh` within 20 s"));
+    assert!(begun.elapsed() < Duration::from_secs(200));
+}
+
+#[test]
+fn a_guest_that_powers_off_early_is_69() {
+    let (code, _, stderr) = run_script("reboot -f; sleep 60", &[]);
+    assert_eq!(code, 69);
+    assert!(stderr.contains("powered off early in step `script script.sh`"));
+}
+
+#[test]
+fn a_module_that_does_not_compile_is_69() {
+    let (code, _, stderr) = run(&["run", "--module", &data("broken_module")]);
+    assert_eq!(code, 69);
+    assert!(stderr.contains("module broken_module does not compile"));
+    assert!(stderr.contains("no_such_variable"));
+}
+
+#[test]
+fn a_module_that_does_not_load_is_69() {
+    let (code, _, stderr) = run(&["run", "--module", &data("refusing_module")]);
+    assert_eq!(code, 69);
+    assert!(stderr.contains("module does not load: refusing_module"));
+    assert!(stderr.contains("No such device") && stderr.contains("not today"));
+}
+
+#[test]
+fn a_module_in_rust_loads_and_its_folder_is_not_written_to() {
+    let names = |dir: &str| -> Vec<PathBuf> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
+        names.sort();
+        names
+    };
+    let folder = data("rust_module");
+    let before = names(&folder);
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let (code, _, _) = run(&[
+        "run",
+        "--module",
+        &folder,
+        "--keep-log",
+        log.path().to_str().unwrap(),
+    ]);
+    assert_eq!(code, 0);
+    let log = fs::read_to_string(log.path()).unwrap();
+    assert!(log.contains("rust_module: loaded") && log.contains("rust_module: unloaded"));
+    assert_eq!(names(&folder), before);
+}
+
+#[test]
+fn a_module_for_another_kernel_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let ko = dir.path().join("old.ko");
+    fs::write(&ko, "\x7fELF\0vermagic=2.6.32 SMP mod_unload \0").unwrap();
+    let (code, _, stderr) = run(&["run", "--module", ko.to_str().unwrap()]);
+    assert_eq!(code, 69);
+    assert!(stderr.contains("is made for Linux 2.6.32"));
+}
+
+/// The processes whose command line holds `text`.
+fn processes_with(text: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|e| fs::read(e.path().join("cmdline")).ok());
+    let lines = lines.map(|l| String::from_utf8_lossy(&l).replace('\0', " "));
+    lines.filter(|l| l.contains(text)).collect()
+}
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while Instant::now() < deadline {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{what} did not happen");
+}
+
+#[test]
+fn ctrl_c_ends_the_guest_and_leaves_nothing() {
+    let _one = one_guest();
+    let (_dir, script) = script("while :; do sleep 1; done");
+    let mut command = dmasan(&["run", "--script", &script]);
+    let mut child: Child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The folder of the run begins with the process id, and is on QEMU's command line.
+    let mark = format!("runs/{}-", child.id());
+    wait_for("the guest", || {
+        (!processes_with(&mark).is_empty()).then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    let qemu = processes_with(&mark).concat();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let begun = Instant::now();
+    let status = wait_for("the end", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(130));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    wait_for("the end of QEMU", || {
+        processes_with(&mark).is_empty().then_some(())
+    });
+    assert!(qemu.contains("qemu-system-x86_64"), "{qemu}");
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `dmasan run` and `dmasan demo` without a guest: what is refused at once, and what a dry run prints.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn dmasan(args: &[&str]) -> Ran {
+    // A cache of its own: nothing is there, and nothing of the user's is read.
+    let cache = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dmasan"));
+    command.args(args).stdin(Stdio::null());
+    command
+        .env("XDG_CACHE_HOME", cache.path())
+        .env("DMASAN_ENV", "root");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes).replace(cache.path().to_str().unwrap(), "[CACHE]")
+    };
+    Ran {
+        code: status.code().unwrap_or(-1),
+        stdout: text(&stdout),
+        stderr: text(&stderr),
+    }
+}
+
+fn refused(args: &[&str]) -> String {
+    let ran = dmasan(args);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+    ran.stderr
+}
+
+#[test]
+fn an_unknown_device_is_told_with_all_known_ones() {
+    let stderr = refused(&["run", "--device", "nvm"]);
+    assert!(stderr.contains("unknown device `nvm`"), "{stderr}");
+    assert!(
+        stderr.contains("did you mean `nvme`? devices are: ahci, e1000e, edu, nvme"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn an_unknown_flavor_is_told_with_all_known_ones() {
+    let stderr = refused(&["run", "--flavor", "go"]);
+    assert!(
+        stderr.contains("'go'") && stderr.contains("rust, c, none"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_folder_without_kbuild_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("mydriver");
+    fs::create_dir(&folder).unwrap();
+    let stderr = refused(&["run", "--module", folder.to_str().unwrap()]);
+    assert!(
+        stderr.contains("mydriver` has neither a Kbuild nor a Makefile"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("obj-m := mydriver.o"), "{stderr}");
+}
+
+#[test]
+fn what_is_no_module_is_named() {
+    let stderr = refused(&["run", "--module", "/no/such:bug=1"]);
+    assert!(
+        stderr.contains("there is no module at `/no/such`"),
+        "{stderr}"
+    );
+    let stderr = refused(&["run", "--module", "Cargo.toml"]);
+    assert!(stderr.contains("`Cargo.toml` is not a module"), "{stderr}");
+}
+
+#[test]
+fn a_missing_script_is_named() {
+    let stderr = refused(&["run", "--script", "/no/script.sh"]);
+    assert!(
+        stderr.contains("there is no script `/no/script.sh`"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_timeout_of_nothing_is_refused() {
+    let stderr = refused(&["run", "--timeout", "0"]);
+    assert!(stderr.contains("--timeout"), "{stderr}");
+}
+
+/// The lines of a dry run that are about modules and guests, with what differs from run to run taken out.
+fn guest_lines(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let program = ["# ", "make -C ", "qemu-system-x86_64 "];
+        let found = program
+            .iter()
+            .filter_map(|p| line.find(p).map(|at| &line[at..]))
+            .next();
+        let about = |l: &&str| {
+            ["modules/", "runs/", "scenarios"]
+                .iter()
+                .any(|t| l.contains(t))
+        };
+        lines.extend(found.filter(about).map(hide));
+    }
+    lines.join("\n")
+}
+
+/// Replaces keys of cache entries and names of runs.
+fn hide(line: &str) -> String {
+    let project = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let project = fs::canonicalize(project).unwrap();
+    let line = line.replace(project.to_str().unwrap(), "[PROJECT]");
+    let mut out = String::new();
+    for part in line.split_inclusive('/') {
+        let name = part.trim_end_matches('/');
+        let hexadecimal = |t: &str| t.len() >= 16 && t.chars().all(|c| c.is_ascii_hexdigit());
+        let run = name
+            .split_once('-')
+            .is_some_and(|(_, nonce)| hexadecimal(nonce));
+        let hidden = if run { "[RUN]" } else { "[KEY]" };
+        let hide = run || hexadecimal(name);
+        out.push_str(&if hide {
+            part.replace(name, hidden)
+        } else {
+            part.to_owned()
+        });
+    }
+    out
+}
+
+#[test]
+fn a_dry_run_prints_the_commands_of_modules_and_guest() {
+    let module = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../scenarios/modules/edu_dma:bug=1"
+    );
+    let ran = dmasan(&[
+        "run",
+        "--dry-run",
+        "--device",
+        "edu",
+        "--device",
+        "nvme",
+        "--module",
+        module,
+        "--cmdline",
+        "a='b c'",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    insta::assert_snapshot!(guest_lines(&ran.stdout));
+}
+
+#[test]
+fn a_dry_run_of_the_demo() {
+    let ran = dmasan(&["demo", "--dry-run"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    insta::assert_snapshot!(guest_lines(&ran.stdout));
+}
