@@ -99,7 +99,12 @@ impl Check<'_> {
         let cmd = self
             .env
             .cmd_in(&self.tree, "perl")
-            .args(["scripts/checkpatch.pl", "--strict", "--no-summary", "--ignore"])
+            .args([
+                "scripts/checkpatch.pl",
+                "--strict",
+                "--no-summary",
+                "--ignore",
+            ])
             .arg("FILE_PATH_CHANGES")
             .args(&files);
         self.exec.run(&cmd, None)?;
@@ -121,10 +126,16 @@ impl Check<'_> {
                 .arg(format!("O={}", self.env.inside(&copy).display()))
                 .args(["LOCALVERSION=", "CLIPPY=1"])
                 .arg(format!("-j{jobs}"))
-                .arg(if target == FOLDER { format!("{FOLDER}/") } else { target.to_owned() });
+                .arg(if target == FOLDER {
+                    format!("{FOLDER}/")
+                } else {
+                    target.to_owned()
+                });
             self.exec.lines(&cmd, None, &mut |line| {
                 step.message(line.trim());
-                if line.starts_with("warning: ") || line.contains(FOLDER) && line.contains(": warning") {
+                if line.starts_with("warning: ")
+                    || line.contains(FOLDER) && line.contains(": warning")
+                {
                     warnings.push(line.to_owned());
                 }
             })?;
@@ -134,7 +145,9 @@ impl Check<'_> {
                 "the kernel's compilers warn about our files: {}",
                 warnings.join("; ")
             ))
-            .help(format!("see them all: make CLIPPY=1 {FOLDER}/ in the patched tree")));
+            .help(format!(
+                "see them all: make CLIPPY=1 {FOLDER}/ in the patched tree"
+            )));
         }
         step.done("");
         Ok(())

@@ -61,7 +61,8 @@ impl Span {
             });
         }
         // Granules of one page that overlap the bytes `from..=to` of that page.
-        let units = |from: u64, to: u64| (to / granule) - (from / granule) + 1;
+        let shift = granule.trailing_zeros();
+        let units = |from: u64, to: u64| (to >> shift) - (from >> shift) + 1;
         let head = phys & (page_size - 1);
         let tail = last_byte & (page_size - 1);
         if first == last {
@@ -69,7 +70,7 @@ impl Span {
                 segments: [segment(first, first, units(head, tail)), None, None],
             });
         }
-        let whole = page_size / granule;
+        let whole = page_size >> shift;
         let head_units = units(head, page_size - 1);
         let tail_units = units(0, tail);
         // Whole pages at the ends join the middle, so that the usual range is one segment.

@@ -134,6 +134,16 @@ pub fn parse_facts(line: &str) -> impl Iterator<Item = (&str, &str)> {
         .filter_map(|part| part.split_once(']')?.0.split_once('='))
 }
 
+/// Whether a function belongs to the sanitizer itself, of which a report shows nothing.
+pub fn is_sanitizer(symbol: &str) -> bool {
+    // What is Rust of it has the name of its crate in the mangled symbol.
+    const CRATE: &[u8] = b"iommu_debug_pagealloc";
+    let is_ours = |name: &[u8]| name.windows(CRATE.len()).any(|part| part == CRATE);
+    symbol.starts_with("__iommu_debug_")
+        || symbol.starts_with("stack_trace_save")
+        || symbol.starts_with("_R") && is_ours(symbol.as_bytes())
+}
+
 /// Whether a function belongs to the allocators, and so says nothing about whose bug it is.
 ///
 /// `symbol` is the name as `%ps` prints it, with the module behind it in brackets. No allocator is
@@ -141,14 +151,13 @@ pub fn parse_facts(line: &str) -> impl Iterator<Item = (&str, &str)> {
 /// report names the first function of the stack that is not one of these; compilers add suffixes
 /// such as `.constprop.0`, hence prefixes.
 pub fn is_allocator(symbol: &str) -> bool {
-    if symbol.contains(" [") {
+    if symbol.ends_with(']') {
         return false;
     }
+    if is_sanitizer(symbol) {
+        return true;
+    }
     const PREFIXES: &[&str] = &[
-        "__iommu_debug_",
-        "_R",
-        "dump_stack",
-        "stack_trace_save",
         // Free: the page allocator, folios, slab, vmalloc, page_frag.
         "free_",
         "__free_",
@@ -266,6 +275,7 @@ mod tests {
             "dma_free_attrs",
             "e1000_clean_rx_ring",
             "free_rx_ring [driver]",
+            "_RNvMNtCs1_9my_driver4ring4free",
         ] {
             assert!(!is_allocator(name), "{name}");
         }
@@ -275,6 +285,8 @@ mod tests {
             "kfree",
             "post_alloc_hook",
             "vfree",
+            "__iommu_debug_check_freed",
+            "_RNvNtCs3dLkr2Fmstq_21iommu_debug_pagealloc6report6report",
         ] {
             assert!(is_allocator(name), "{name}");
         }

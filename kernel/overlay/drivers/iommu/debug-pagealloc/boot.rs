@@ -60,16 +60,28 @@ unsafe extern "C" fn iommu_debug_late_init() -> c_int {
         unsafe { bindings::bus_for_each_dev(bus, core::ptr::null_mut(), data.cast(), Some(sort)) };
     }
     match devices {
-        Devices { translated: 0, passthrough: 0 } => {
+        Devices {
+            translated: 0,
+            passthrough: 0,
+        } => {
             pr_info!("on, but no device is behind an IOMMU: nothing is tracked\n")
         }
-        Devices { translated: 0, passthrough } => {
+        Devices {
+            translated: 0,
+            passthrough,
+        } => {
             pr_info!("on, but all {passthrough} devices are in passthrough: nothing is tracked\n")
         }
-        Devices { translated, passthrough: 0 } => {
+        Devices {
+            translated,
+            passthrough: 0,
+        } => {
             pr_info!("on, tracking {translated} devices\n")
         }
-        Devices { translated, passthrough } => pr_info!(
+        Devices {
+            translated,
+            passthrough,
+        } => pr_info!(
             "on, tracking {translated} devices; {passthrough} in passthrough are not tracked\n"
         ),
     }

@@ -20,6 +20,7 @@ mod page_ext;
 mod report;
 mod stats;
 
+use core::cmp::Ordering;
 use engine::{
     addr::{Pfn, Span},
     check::Intent,
@@ -121,10 +122,10 @@ pub unsafe extern "C" fn __iommu_debug_unmap_end(
     size: usize,
     unmapped: usize,
 ) {
-    if unmapped > size {
-        STATS.over_unmaps.add(1);
-    } else if unmapped < size {
-        STATS.short_unmaps.add(1);
+    match unmapped.cmp(&size) {
+        Ordering::Greater => STATS.over_unmaps.add(1),
+        Ordering::Less => STATS.short_unmaps.add(1),
+        Ordering::Equal => {}
     }
 }
 

@@ -47,7 +47,7 @@ impl Memory for PageExt {
             return None;
         }
         // SAFETY: Written only before the first page_ext exists.
-        let stride = unsafe { bindings::page_ext_size } as usize;
+        let stride = unsafe { bindings::page_ext_size };
         // INVARIANT: page_ext is allocated for whole sections, and freed only after a grace period.
         Some(SectionSlots {
             slots: slots.cast::<u8>().cast_const(),

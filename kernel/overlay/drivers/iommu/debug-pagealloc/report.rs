@@ -11,7 +11,7 @@ use crate::{
         addr::Pfn,
         check::{Hit, Intent},
         gate::{hash_stack, Gate, Site},
-        report::{is_allocator, Event, Facts, REFERENCE_LINE, RULER, TITLE},
+        report::{is_allocator, is_sanitizer, Event, Facts, REFERENCE_LINE, RULER, TITLE},
     },
     page_ext::GEOMETRY,
     stats::STATS,
@@ -19,7 +19,7 @@ use crate::{
 };
 use kernel::{
     bindings,
-    ffi::{c_char, c_ulong, c_void},
+    ffi::{c_ulong, c_void},
     fmt,
     prelude::*,
     task::Task, //
@@ -42,9 +42,8 @@ impl Stack {
     fn here() -> Stack {
         let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
         // SAFETY: The pointer is valid for writes of `DEPTH` entries.
-        let len =
-            unsafe { bindings::stack_trace_save(entries.as_mut_ptr(), DEPTH as u32, 0) } as usize;
-        let len = len.min(DEPTH);
+        let len = unsafe { bindings::stack_trace_save(entries.as_mut_ptr(), DEPTH as u32, 0) };
+        let len = (len as usize).min(DEPTH);
         let known = entries.get(..len).unwrap_or(&[]);
         let culprit = known
             .iter()
@@ -64,23 +63,12 @@ impl Stack {
 
     /// All frames but those of the sanitizer itself.
     fn frames(&self) -> impl Iterator<Item = c_ulong> + '_ {
-        let ours = |entry: c_ulong| {
-            with_symbol(entry, |name| {
-                name.starts_with("_R")
-                    || name.contains("iommu_debug_")
-                    || name.contains("stack_trace_save")
-            })
-        };
-        let skip = self
-            .entries
+        let internal = self.entries.get(..self.culprit).unwrap_or(&[]);
+        let skip = internal
             .iter()
-            .take(self.culprit)
-            .rposition(|&entry| ours(entry));
-        self.entries
-            .iter()
-            .copied()
-            .take(self.len)
-            .skip(skip.map_or(0, |last| last + 1))
+            .rposition(|&entry| with_symbol(entry, is_sanitizer))
+            .map_or(0, |last| last + 1);
+        self.entries.iter().copied().take(self.len).skip(skip)
     }
 }
 
@@ -94,9 +82,9 @@ fn with_symbol<R>(entry: c_ulong, then: impl FnOnce(&str) -> R) -> R {
     // SAFETY: `name` is valid for writes of its length, and `%ps` takes a pointer of any value.
     let len = unsafe {
         bindings::scnprintf(
-            name.as_mut_ptr().cast::<c_char>(),
+            name.as_mut_ptr(),
             name.len(),
-            c"%ps".as_ptr().cast::<c_char>(),
+            c"%ps".as_char_ptr(),
             entry as *const c_void,
         )
     };
@@ -109,7 +97,7 @@ fn line(args: fmt::Arguments<'_>) {
     // SAFETY: `%pA` takes a pointer to format arguments, which are valid for the call.
     unsafe {
         bindings::_printk(
-            c"\x013%pA\n".as_ptr().cast::<c_char>(),
+            c"\x013%pA\n".as_char_ptr(),
             core::ptr::from_ref(&args).cast::<c_void>(),
         )
     };
@@ -117,12 +105,7 @@ fn line(args: fmt::Arguments<'_>) {
 
 fn symbol_line(entry: c_ulong) {
     // SAFETY: `%pS` takes a pointer of any value.
-    unsafe {
-        bindings::_printk(
-            c"\x013 %pS\n".as_ptr().cast::<c_char>(),
-            entry as *const c_void,
-        )
-    };
+    unsafe { bindings::_printk(c"\x013 %pS\n".as_char_ptr(), entry as *const c_void) };
 }
 
 /// Reports pages that are a finding: once, and unless they belong to the report before.
@@ -155,7 +138,7 @@ pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &I
             bindings::TAINT_BAD_PAGE,
             bindings::lockdep_ok_LOCKDEP_STILL_OK,
         );
-        bindings::check_panic_on_warn(c"DMASAN".as_ptr().cast::<c_char>());
+        bindings::check_panic_on_warn(c"DMASAN".as_char_ptr());
     }
 }
 
@@ -191,7 +174,7 @@ fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
     unsafe { bindings::iommu_debug_dump_page_owner(hit.first.0 as c_ulong) };
     line(fmt!(""));
     // SAFETY: The argument is a log level.
-    unsafe { bindings::dump_stack_print_info(bindings::KERN_ERR.as_ptr().cast::<c_char>()) };
+    unsafe { bindings::dump_stack_print_info(bindings::KERN_ERR.as_ptr()) };
     line(fmt!("{RULER}"));
 }
 
@@ -201,7 +184,7 @@ fn title(text: fmt::Arguments<'_>, stack: &Stack) {
     // a pointer of any value.
     unsafe {
         bindings::_printk(
-            c"\x013%pA in %pS\n".as_ptr().cast::<c_char>(),
+            c"\x013%pA in %pS\n".as_char_ptr(),
             core::ptr::from_ref(&text).cast::<c_void>(),
             entry as *const c_void,
         )
@@ -216,10 +199,9 @@ fn with_task(then: impl FnOnce(&str, i32)) {
         let task = Task::current_raw();
         ((&raw const (*task).comm).read_volatile(), (*task).pid)
     };
-    let bytes = comm.map(|c| c as u8);
-    let len = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    let len = comm.iter().position(|&b| b == 0).unwrap_or(comm.len());
     then(
-        core::str::from_utf8(bytes.get(..len).unwrap_or(&[])).unwrap_or("?"),
+        core::str::from_utf8(comm.get(..len).unwrap_or(&[])).unwrap_or("?"),
         pid,
     )
 }

@@ -90,7 +90,7 @@ impl Stats {
 pub(crate) fn publish() -> Result {
     let dir = Dir::new(c"dmasan");
     let file = KBox::pin_init(
-        dir.read_callback_file(c"stats", (), &|_: &(), f: &mut fmt::Formatter<'_>| {
+        dir.read_callback_file(c"stats", (), &|(): &(), f: &mut fmt::Formatter<'_>| {
             STATS.show(f)
         }),
         GFP_KERNEL,
