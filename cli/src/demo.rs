@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dmasan_report::{text, Finding, Report};
+use include_dir::File;
 
 use crate::args::{jobs_or_default, DemoArgs};
 use crate::boot::{boot, Guest, Host, Outcome};
+use crate::cache::Key;
 use crate::embed::{files, SCENARIOS};
 use crate::error::{io, Error, Exit, Result};
 use crate::exec::Exec;
@@ -24,7 +26,7 @@ use crate::verdict;
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// What the demo shows, in the order of the plan's requests.
-const PARTS: [Part; 3] = [
+static PARTS: [Part; 3] = [
     Part {
         title: "edu driver with the bug",
         what: "frees a page that its device can still write",
@@ -92,18 +94,19 @@ pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
 
 /// Writes the scenarios that the tool carries inside to the working area, where they are built from.
 fn unpack(host: &Host) -> Result<PathBuf> {
-    let to = host.env.work().join("scenarios");
-    if host.exec.dry_run {
-        println!("# write the built-in scenarios to {}", to.display());
-    }
+    let mut key = Key::new("scenarios");
     for file in files(&SCENARIOS) {
-        let path = to.join(file.path());
-        // Another demo may be reading: a file that is there already is left alone.
-        if !host.exec.dry_run && fs::read(&path).ok().as_deref() != Some(file.contents()) {
-            write(&path, file.contents())?;
-        }
+        key = key.with(&file.path().display().to_string(), file.contents());
     }
-    Ok(to)
+    let entry = host.env.cache(&host.exec)?.entry("scenarios", &key);
+    entry.get_or_make("built-in scenarios", |dir| {
+        if host.exec.dry_run {
+            println!("# write the built-in scenarios to {}", dir.display());
+            return Ok(());
+        }
+        let write = |file: &File<'_>| write(&dir.join(file.path()), file.contents());
+        files(&SCENARIOS).into_iter().try_for_each(write)
+    })
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<()> {
@@ -112,39 +115,60 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     fs::write(path, content).map_err(io("cannot write", path))
 }
 
+/// How a part went.
+struct Went {
+    part: &'static Part,
+    found: usize,
+    said: bool,
+}
+
+impl Went {
+    fn as_expected(&self) -> bool {
+        self.said && self.found == self.part.findings
+    }
+}
+
 /// Prints what happened, and judges whether it is what has to happen.
 fn tell(exec: &Exec, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
     let Ok(report) = &outcome.report else {
         verdict::of(outcome, plan)?;
-        return Err(Error::unparseable(
-            "the guest's kernel log was not understood",
-        ));
+        let text = "the guest's kernel log was not understood";
+        return Err(Error::unparseable(text));
     };
     let said = said(outcome);
-    let mut results = Vec::new();
+    let mut text = String::new();
+    let mut parts = Vec::new();
     for (index, part) in PARTS.iter().enumerate() {
-        let found = findings(report, plan, index);
-        println!("({}) {}: {}\n", index + 1, part.title, part.what);
-        print_part(exec, plan, report, index);
-        for line in lines_of(&said, plan, index) {
-            println!("    {line}");
-        }
-        println!();
-        let works = found.len() == part.findings && said.iter().any(|(_, l)| l.contains(part.says));
-        results.push((part, found.len(), works));
+        let lines = lines_of(&said, plan, index);
+        text.push_str(&format!(
+            "({}) {}: {}\n\n",
+            index + 1,
+            part.title,
+            part.what
+        ));
+        text.push_str(&part_text(exec, plan, report, index));
+        lines
+            .iter()
+            .for_each(|l| text.push_str(&format!("    {l}\n")));
+        text.push('\n');
+        parts.push(Went {
+            part,
+            found: findings(report, plan, index).len(),
+            said: lines.iter().any(|l| l.contains(part.says)),
+        });
     }
-    print_table(&results);
-    println!("\nkernel log: {}", outcome.log.display());
-    println!("the guest ran for {}", duration(outcome.took));
-    judge(plan, outcome, report, &results)
+    text.push_str(&table(&parts));
+    text.push_str(&format!("\nkernel log: {}\n", outcome.log.display()));
+    text.push_str(&format!("the guest ran for {}\n", duration(outcome.took)));
+    run::show(&text)?;
+    judge(plan, outcome, report, &parts)
 }
 
 /// A part's own findings in full, without the rest of the run.
-fn print_part(exec: &Exec, plan: &Plan, report: &Report, request: usize) {
+fn part_text(exec: &Exec, plan: &Plan, report: &Report, request: usize) -> String {
     let found = findings(report, plan, request);
     if found.is_empty() {
-        println!("no findings\n");
-        return;
+        return "no findings\n\n".to_owned();
     }
     let mut part = report.clone();
     part.findings = found.into_iter().cloned().collect();
@@ -152,8 +176,7 @@ fn print_part(exec: &Exec, plan: &Plan, report: &Report, request: usize) {
     part.steps.retain(|s| mine(s.index));
     part.trouble.clear();
     part.warnings.clear();
-    print!("{}", text::to_string(&part, run::style(exec)));
-    println!();
+    text::to_string(&part, run::style(exec)) + "\n"
 }
 
 fn findings<'a>(report: &'a Report, plan: &Plan, request: usize) -> Vec<&'a Finding> {
@@ -189,49 +212,46 @@ fn lines_of<'a>(said: &'a [(u32, String)], plan: &Plan, request: usize) -> Vec<&
     lines.map(|(_, line)| line.as_str()).collect()
 }
 
-fn print_table(results: &[(&Part, usize, bool)]) {
-    println!(
-        "{:<28} {:>8}  {:>8}  result",
-        "part", "expected", "findings"
+fn table(parts: &[Went]) -> String {
+    let head = ["part", "expected", "findings", "result"];
+    let mut text = format!(
+        "{:<28} {:>8}  {:>8}  {}\n",
+        head[0], head[1], head[2], head[3]
     );
-    for (part, found, works) in results {
-        let result = if *works {
-            "as expected"
-        } else {
-            "NOT as expected"
+    for went in parts {
+        let (title, expected, found) = (went.part.title, went.part.findings, went.found);
+        let result = match went.as_expected() {
+            true => "as expected",
+            false => "NOT as expected",
         };
-        println!(
-            "{:<28} {:>8}  {found:>8}  {result}",
-            part.title, part.findings
-        );
+        text.push_str(&format!(
+            "{title:<28} {expected:>8}  {found:>8}  {result}\n"
+        ));
     }
+    text
 }
 
-fn judge(
-    plan: &Plan,
-    outcome: &Outcome,
-    report: &Report,
-    results: &[(&Part, usize, bool)],
-) -> Result<Exit> {
-    let help = format!("the whole kernel log is {}", outcome.log.display());
+fn judge(plan: &Plan, outcome: &Outcome, report: &Report, parts: &[Went]) -> Result<Exit> {
     verdict::of(outcome, plan)?;
-    if let Some((part, found, _)) = results.iter().find(|(_, _, works)| !works) {
-        let found = run::count(*found, "finding");
-        let text = format!(
-            "the demo did not go as it has to: {}: {found}, or `{}` was not said",
-            part.title, part.says
-        );
-        return Err(Error::failed(text).help(help));
+    let help = format!("the whole kernel log is {}", outcome.log.display());
+    let failed = |text: String| {
+        Err(Error::failed(format!("the demo did not go as it has to: {text}")).help(help))
+    };
+    if let Some(went) = parts.iter().find(|w| !w.as_expected()) {
+        let why = match went.said {
+            true => run::count(went.found, "finding"),
+            false => format!("nobody said `{}`", went.part.says),
+        };
+        return failed(format!("{}: {why}", went.part.title));
     }
     let expected: usize = PARTS.iter().map(|p| p.findings).sum();
-    if report.findings.len() != expected {
-        let text = format!(
-            "there are {} outside of the demo's parts",
-            run::count(report.findings.len() - expected, "finding")
-        );
-        return Err(Error::failed(text).help(help));
+    match report.findings.len() - expected {
+        0 => Ok(Exit::Clean),
+        more => failed(format!(
+            "{} outside of its parts",
+            run::count(more, "finding")
+        )),
     }
-    Ok(Exit::Clean)
 }
 
 #[cfg(test)]

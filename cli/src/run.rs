@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `dmasan run`: boots a kernel, loads modules, runs a script, reports.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
-
-use dmasan_report::Report;
 
 use crate::args::{jobs_or_default, RunArgs, Switch};
 use crate::boot::{boot, Guest, Host, Outcome};
@@ -25,6 +23,9 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
     let requests: Vec<Request> = requests.collect::<Result<_>>()?;
     requests.iter().try_for_each(module::check)?;
     args.script.as_deref().map_or(Ok(()), check_script)?;
+    let outputs = [&args.json, &args.keep_log];
+    let mut outputs = outputs.into_iter().flatten();
+    outputs.try_for_each(|to| check_output(to))?;
 
     let host = Host::prepare(exec)?;
     let kernel = kernel::build(exec, &host.cache, &host.env, &spec(args))?;
@@ -71,6 +72,16 @@ fn check_script(script: &Path) -> Result<()> {
     Err(error.help("give a shell script; busybox sh runs it in the guest"))
 }
 
+/// A result that cannot be written is better told before the run than after it.
+fn check_output(to: &Path) -> Result<()> {
+    let parent = to.parent().filter(|p| !p.as_os_str().is_empty());
+    if to.is_dir() || parent.is_some_and(|p| !p.is_dir()) {
+        let error = Error::usage(format!("cannot write a file `{}`", to.display()));
+        return Err(error.help("give the name of a file in a folder that exists"));
+    }
+    Ok(())
+}
+
 /// Builds the modules and lays out the steps.
 pub fn plan(
     host: &Host,
@@ -84,30 +95,42 @@ pub fn plan(
 }
 
 fn finish(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
+    show(&text(exec, plan, outcome))?;
     if let Some(to) = &args.keep_log {
         std::fs::copy(&outcome.log, to).map_err(io("cannot write", to))?;
     }
-    if let Ok(report) = &outcome.report {
-        if let Some(to) = &args.json {
-            let json = dmasan_report::json::to_string(report);
-            std::fs::write(to, json).map_err(io("cannot write", to))?;
-        }
-        print(exec, plan, outcome, report);
+    if let (Some(to), Ok(report)) = (&args.json, &outcome.report) {
+        let json = dmasan_report::json::to_string(report);
+        std::fs::write(to, json).map_err(io("cannot write", to))?;
     }
-    println!("kernel log: {}", outcome.log.display());
     verdict::of(outcome, plan)
 }
 
-/// Prints the script's output and the report, then where the log is.
-fn print(exec: &Exec, plan: &Plan, outcome: &Outcome, report: &Report) {
+/// The script's output, the report, and where the log is.
+fn text(exec: &Exec, plan: &Plan, outcome: &Outcome) -> String {
+    let mut text = String::new();
     for (number, step) in (1..).zip(plan.steps()) {
         if step.action == Action::Script {
-            for line in outcome.answers.output_of(number) {
-                println!("{line}");
-            }
+            let lines = outcome.answers.output_of(number);
+            lines.iter().for_each(|l| text.push_str(&format!("{l}\n")));
         }
     }
-    print!("{}", dmasan_report::text::to_string(report, style(exec)));
+    if let Ok(report) = &outcome.report {
+        text.push_str(&dmasan_report::text::to_string(report, style(exec)));
+    }
+    text.push_str(&format!("kernel log: {}\n", outcome.log.display()));
+    text
+}
+
+/// Writes to standard output. A reader that has seen enough (`dmasan run | head`) is no error.
+pub fn show(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::failed(format!("cannot write the report: {e}")).because(e))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How reports are written to standard output.

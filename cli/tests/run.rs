@@ -93,6 +93,19 @@ fn a_missing_script_is_named() {
 }
 
 #[test]
+fn results_that_cannot_be_written_are_told_before_the_run() {
+    for option in ["--json", "--keep-log"] {
+        for file in ["/no/such/folder/file", "/"] {
+            let stderr = refused(&["run", option, file]);
+            assert!(
+                stderr.contains(&format!("cannot write a file `{file}`")),
+                "{stderr}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_timeout_of_nothing_is_refused() {
     let stderr = refused(&["run", "--timeout", "0"]);
     assert!(stderr.contains("--timeout"), "{stderr}");
