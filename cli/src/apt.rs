@@ -73,7 +73,8 @@ impl<'a> Apt<'a> {
 
     /// Fetches the package lists.
     pub fn update(&self, log: Option<&Path>) -> Result<()> {
-        self.exec.run(&self.cmd("apt-get", &["update"]), log)
+        self.exec
+            .run(&self.cmd("apt-get", &["update", "--error-on=any"]), log)
     }
 
     /// The newest version of a package, if there is one.

@@ -190,7 +190,15 @@ pub fn stand_ins(exec: &Exec, root: &Path) -> Result<()> {
     ] {
         device(exec, &root.join("dev").join(name), 1, minor)?;
     }
-    device(exec, &root.join("dev/tty"), 5, 0)
+    device(exec, &root.join("dev/tty"), 5, 0)?;
+    let null = root.join("dev/null");
+    let open = std::fs::File::options().write(true).open(&null);
+    open.map(drop).map_err(|e| {
+        let text = format!("device nodes do not work below {}", root.display());
+        Error::usage(text).because(e).help(
+            "its file system is probably mounted with nodev: point XDG_CACHE_HOME at another one",
+        )
+    })
 }
 
 fn device(exec: &Exec, path: &Path, major: u64, minor: u64) -> Result<()> {

@@ -106,8 +106,7 @@ impl Env {
         let key = bootstrap::key().with("installed", status);
         if !exec.dry_run {
             make_dir(exec, &work)?;
-            // The host's resolver may have changed since; a host without the file has no network anyway.
-            let _ = std::fs::copy("/etc/resolv.conf", path.join("etc/resolv.conf"));
+            copy_resolver(&path);
             if !isolated {
                 bootstrap::stand_ins(exec, &path)?;
             }
@@ -206,6 +205,17 @@ impl Env {
     /// Whether this is the host itself.
     pub fn is_host(&self) -> bool {
         matches!(self.kind, Kind::Host)
+    }
+}
+
+/// Lets the root resolve names like the host, whose resolver may have changed since the last run.
+fn copy_resolver(root: &Path) {
+    // A host without the file has no network anyway; what then fails says so itself.
+    if let Ok(text) = std::fs::read("/etc/resolv.conf") {
+        let path = root.join("etc/resolv.conf");
+        // Never through a symbolic link: it would lead to a file of the host.
+        let _ = std::fs::remove_file(&path);
+        let _ = std::fs::write(&path, text);
     }
 }
 
