@@ -80,6 +80,8 @@ fn install_mmdebstrap(exec: &Exec) -> Result<()> {
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C")
             .args(["-q", "-o", "Dpkg::Use-Pty=0"])
+            // Another apt may be at work, such as the nightly upgrade.
+            .args(["-o", "DPkg::Lock::Timeout=300"])
             .grace(Duration::from_secs(60))
     };
     let step = exec.ui.step("host: apt-get update");
@@ -234,6 +236,20 @@ fn device(exec: &Exec, path: &Path, major: u64, minor: u64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_network_is_told_from_other_failures() {
+        let failed = |why: &str| no_network(Error::failed("apt failed").because(why.to_owned()));
+        let lost = failed("E: Temporary failure resolving 'mirror.example'");
+        assert!(lost
+            .message()
+            .starts_with("the package source cannot be reached: apt"));
+        assert!(lost.advice().unwrap().contains("http_proxy"));
+        assert_eq!(
+            failed("E: Unable to locate package x").message(),
+            "apt failed"
+        );
+    }
 
     #[test]
     fn the_command_is_isolated_when_it_can_be() {

@@ -152,10 +152,11 @@ impl Ui {
         let mut reason = std::error::Error::source(error);
         while let Some(r) = reason {
             let r_text = r.to_string();
+            let r_text = r_text.trim_end();
             // Many messages already end in their reason.
-            if !text.contains(&r_text) {
+            if !text.contains(r_text) {
                 text.push('\n');
-                text.push_str(&r_text);
+                text.push_str(r_text);
             }
             reason = r.source();
         }
