@@ -88,23 +88,7 @@ impl Device {
 
 /// Whether two names differ by at most two typing errors.
 fn near(a: &str, b: &str) -> bool {
-    distance(&a.to_lowercase(), b) <= 2
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
+    strsim::damerau_levenshtein(&a.to_lowercase(), b) <= 2
 }
 
 /// The machine a guest runs on.
@@ -260,6 +244,8 @@ pub fn cmdline(debug_pagealloc: bool, iommu: Iommu, user: &str) -> String {
         "printk.devkmsg=on",
         // Ends the guest at once: QEMU exits instead of rebooting.
         "panic=-1",
+        // On a host under load the emulated timer can miss the kernel's test of it, which ends in a panic.
+        "no_timer_check",
         // A mapping ends when it is unmapped, not some time later.
         "iommu.strict=1",
         "page_owner=on",
