@@ -174,6 +174,7 @@ pub fn is_allocator(symbol: &str) -> bool {
         "__vfree",
         "delayed_vfree",
         "__vunmap",
+        "vm_area_free_pages",
         "kmem_cache_free",
         "__slab_free",
         "slab_free",
