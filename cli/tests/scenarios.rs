@@ -154,4 +154,6 @@ scenarios! {
         reused_while_mapped "reused-while-mapped",
         sg_segment "sg-segment",
         vmalloc "vmalloc";
+    none None:
+        option_off "option-off";
 }
