@@ -25,7 +25,8 @@ pub struct Gate {
 
 /// The report printed last. Accessed by the holder of the gate only.
 struct Last {
-    task: Long,
+    /// Process id plus 1; 0 if nothing was reported yet.
+    pid: Long,
     stack: Long,
     first: Long,
     last: Long,
@@ -41,8 +42,8 @@ pub fn hash_stack(frames: impl Iterator<Item = u64>) -> u64 {
 /// Where a finding was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// Identity of the task, not 0.
-    pub task: u64,
+    /// Process id of the task; 0 for the idle tasks.
+    pub pid: i32,
     /// Hash of the call stack.
     pub stack: u64,
 }
@@ -54,7 +55,7 @@ impl Gate {
     /// A gate that nobody holds.
     pub const fn new() -> Gate {
         let last = Last {
-            task: Long::new(0),
+            pid: Long::new(0),
             stack: Long::new(0),
             first: Long::new(0),
             last: Long::new(0),
@@ -101,7 +102,7 @@ impl Held<'_> {
         mut still_mapped: impl FnMut(Pfn) -> bool,
     ) -> bool {
         let last = &self.0.last;
-        if last.task.load() != site.task || last.stack.load() != site.stack {
+        if last.pid.load() != (site.pid as u64).wrapping_add(1) || last.stack.load() != site.stack {
             return false;
         }
         let (first, end) = (last.first.load(), last.last.load());
@@ -125,7 +126,7 @@ impl Held<'_> {
     /// Remembers the report that is printed now.
     pub fn remember(&self, site: Site, hit: &Hit) {
         let last = &self.0.last;
-        last.task.store(site.task);
+        last.pid.store((site.pid as u64).wrapping_add(1));
         last.stack.store(site.stack);
         last.first.store(hit.first.0);
         last.last.store(hit.last.0);
@@ -142,7 +143,7 @@ impl Drop for Held<'_> {
 mod tests {
     use super::*;
 
-    const SITE: Site = Site { task: 7, stack: 99 };
+    const SITE: Site = Site { pid: 7, stack: 99 };
 
     fn hit(first: u64, last: u64) -> Hit {
         Hit {
@@ -182,7 +183,7 @@ mod tests {
             !held.continues(SITE, &hit(30, 30), |pfn| pfn.0 != 25),
             "a page between is not mapped"
         );
-        assert!(!held.continues(Site { task: 8, ..SITE }, &hit(21, 21), |_| true));
+        assert!(!held.continues(Site { pid: 8, ..SITE }, &hit(21, 21), |_| true));
         assert!(!held.continues(Site { stack: 1, ..SITE }, &hit(21, 21), |_| true));
     }
 

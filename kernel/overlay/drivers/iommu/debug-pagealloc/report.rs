@@ -110,14 +110,14 @@ fn symbol_line(entry: c_ulong) {
 
 /// Reports pages that are a finding: once, and unless they belong to the report before.
 pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &Intent<'_>) {
-    let task = Task::current_raw();
-    let Some(gate) = GATE.enter(task as u64) else {
+    let Some(gate) = GATE.enter(Task::current_raw() as u64) else {
         STATS.turned_away.add(1);
         return;
     };
     let stack = Stack::here();
     let site = Site {
-        task: task as u64,
+        // Not the task's address: the next task may have the same.
+        pid: current_pid(),
         stack: hash_stack(stack.callers().iter().map(|&e| e as u64)),
     };
     let more = gate.continues(site, hit, |pfn| {
@@ -146,7 +146,7 @@ fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
     let class = event.class(hit.count);
     line(fmt!("{RULER}"));
     title(fmt!("{TITLE}{}", class.name()), stack);
-    with_task(|comm, pid| {
+    with_comm(|comm| {
         // The engine's `Display` is that of `core`, not the kernel's own.
         line(core::format_args!(
             "{}",
@@ -162,7 +162,7 @@ fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
                 // SAFETY: Any context; the CPU may change right after.
                 cpu: unsafe { bindings::raw_smp_processor_id() },
                 comm,
-                pid,
+                pid: current_pid(),
             }
         ))
     });
@@ -191,17 +191,17 @@ fn title(text: fmt::Arguments<'_>, stack: &Stack) {
     };
 }
 
-/// Calls `then` with the name and the process id of the current task.
-fn with_task(then: impl FnOnce(&str, i32)) {
+/// The process id of the current task.
+fn current_pid() -> i32 {
+    // SAFETY: The current task exists while it runs, and its id does not change.
+    unsafe { (*Task::current_raw()).pid }
+}
+
+/// Calls `then` with the name of the current task.
+fn with_comm(then: impl FnOnce(&str)) {
     // SAFETY: The current task exists while it runs. Its name may be changed meanwhile; it is
     // always terminated, and each byte is copied once.
-    let (comm, pid) = unsafe {
-        let task = Task::current_raw();
-        ((&raw const (*task).comm).read_volatile(), (*task).pid)
-    };
+    let comm = unsafe { (&raw const (*Task::current_raw()).comm).read_volatile() };
     let len = comm.iter().position(|&b| b == 0).unwrap_or(comm.len());
-    then(
-        core::str::from_utf8(comm.get(..len).unwrap_or(&[])).unwrap_or("?"),
-        pid,
-    )
+    then(core::str::from_utf8(comm.get(..len).unwrap_or(&[])).unwrap_or("?"))
 }
