@@ -161,6 +161,12 @@ impl<M: Memory> Counts<M> {
         self.with_slot(pfn, |slot| slot.page.add(units as u32));
     }
 
+    /// Whether a page is mapped (or out of balance), and that was reported.
+    pub fn is_reported(&self, pfn: Pfn) -> bool {
+        self.look(pfn)
+            .is_some_and(|look| look.reported && look.count != 0)
+    }
+
     /// The mapping count of one page, in granules; `None` if it has no counter.
     pub fn count(&self, pfn: Pfn) -> Option<i32> {
         self.look(pfn).map(|look| look.count)

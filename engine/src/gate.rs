@@ -48,6 +48,13 @@ pub struct Site {
     pub stack: u64,
 }
 
+impl Site {
+    /// The process id plus 1, which is never 0.
+    fn id(self) -> u64 {
+        (self.pid as u64).wrapping_add(1)
+    }
+}
+
 /// Proof that the gate is held; opens it again when dropped.
 pub struct Held<'a>(&'a Gate);
 
@@ -91,31 +98,32 @@ impl Default for Gate {
 impl Held<'_> {
     /// Whether `hit` is more of what was reported last: then it is to be marked, but not printed.
     ///
-    /// A mapping of 2M whose pages are freed one by one is one bug and 512 frees. The frees have
-    /// the same task and the same call stack, and every page from the last report's up to the new
-    /// one is still mapped and unreported or part of that report (`still_mapped`, asked for each of
-    /// them).
+    /// A mapping of 2M whose pages are freed one by one is one bug and 512 frees. They have the
+    /// same task and the same call stack; both ends of what was reported so far are still mapped,
+    /// and marked as reported (`is_reported`); and so far as pages lie between that and the hit,
+    /// all of them are mapped (`is_mapped`). If the mapping ended in between, the marks are gone:
+    /// then it is another bug.
     pub fn continues(
         &self,
         site: Site,
         hit: &Hit,
-        mut still_mapped: impl FnMut(Pfn) -> bool,
+        is_reported: impl Fn(Pfn) -> bool,
+        is_mapped: impl Fn(Pfn) -> bool,
     ) -> bool {
         let last = &self.0.last;
-        if last.pid.load() != (site.pid as u64).wrapping_add(1) || last.stack.load() != site.stack {
+        if last.pid.load() != site.id() || last.stack.load() != site.stack {
             return false;
         }
         let (first, end) = (last.first.load(), last.last.load());
-        // The nearest page of the last report, and the pages between it and the hit.
-        let (from, to) = if hit.first.0 > end {
-            (end, hit.first.0 - 1)
-        } else if hit.last.0 < first {
-            (hit.last.0 + 1, first)
-        } else {
-            // The same page again: it was unmapped in between, so it is another bug.
+        if !is_reported(Pfn(first)) || !is_reported(Pfn(end)) {
             return false;
+        }
+        let mut gap = if hit.first.0 > end {
+            end + 1..hit.first.0
+        } else {
+            hit.last.0 + 1..first
         };
-        if to - from >= REACH || !(from..=to).all(|pfn| still_mapped(Pfn(pfn))) {
+        if gap.end.saturating_sub(gap.start) > REACH || !gap.all(|pfn| is_mapped(Pfn(pfn))) {
             return false;
         }
         last.first.store(first.min(hit.first.0));
@@ -126,7 +134,7 @@ impl Held<'_> {
     /// Remembers the report that is printed now.
     pub fn remember(&self, site: Site, hit: &Hit) {
         let last = &self.0.last;
-        last.pid.store((site.pid as u64).wrapping_add(1));
+        last.pid.store(site.id());
         last.stack.store(site.stack);
         last.first.store(hit.first.0);
         last.last.store(hit.last.0);
@@ -164,34 +172,39 @@ mod tests {
         assert!(gate.enter(1).is_some());
     }
 
+    const YES: fn(Pfn) -> bool = |_| true;
+    const NO: fn(Pfn) -> bool = |_| false;
+
     #[test]
     fn neighbours_from_the_same_place_continue_the_report() {
         let gate = Gate::new();
         let held = gate.enter(7).unwrap();
         assert!(
-            !held.continues(SITE, &hit(10, 10), |_| true),
+            !held.continues(SITE, &hit(10, 10), YES, YES),
             "nothing was reported yet"
         );
         held.remember(SITE, &hit(10, 10));
-        assert!(held.continues(SITE, &hit(11, 11), |_| true));
-        assert!(held.continues(SITE, &hit(9, 9), |_| true));
-        assert!(
-            held.continues(SITE, &hit(20, 20), |_| true),
-            "pages between are mapped too"
-        );
-        assert!(
-            !held.continues(SITE, &hit(30, 30), |pfn| pfn.0 != 25),
-            "a page between is not mapped"
-        );
-        assert!(!held.continues(Site { pid: 8, ..SITE }, &hit(21, 21), |_| true));
-        assert!(!held.continues(Site { stack: 1, ..SITE }, &hit(21, 21), |_| true));
+        assert!(held.continues(SITE, &hit(11, 11), YES, NO));
+        assert!(held.continues(SITE, &hit(9, 9), YES, NO));
+        assert!(held.continues(SITE, &hit(20, 20), YES, YES), "with a gap");
+        assert!(held.continues(SITE, &hit(15, 15), YES, NO), "in the gap");
+        let hole = |pfn: Pfn| pfn.0 != 25;
+        assert!(!held.continues(SITE, &hit(30, 30), YES, hole));
+        assert!(held.continues(SITE, &hit(24, 24), YES, hole));
+        assert!(!held.continues(Site { pid: 8, ..SITE }, &hit(25, 25), YES, YES));
+        assert!(!held.continues(Site { stack: 1, ..SITE }, &hit(25, 25), YES, YES));
+        assert!(!held.continues(SITE, &hit(24 + 2 * REACH, 24 + 2 * REACH), YES, YES));
     }
 
     #[test]
-    fn the_same_page_again_is_another_bug() {
+    fn what_was_unmapped_in_between_is_another_bug() {
         let gate = Gate::new();
         let held = gate.enter(7).unwrap();
         held.remember(SITE, &hit(10, 20));
-        assert!(!held.continues(SITE, &hit(15, 15), |_| true));
+        // The whole range was mapped anew: nothing of it is marked.
+        assert!(!held.continues(SITE, &hit(10, 20), NO, YES));
+        assert!(!held.continues(SITE, &hit(15, 15), NO, YES));
+        // One end was.
+        assert!(!held.continues(SITE, &hit(10, 10), |pfn| pfn.0 != 10, YES));
     }
 }

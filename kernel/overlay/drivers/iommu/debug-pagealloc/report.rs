@@ -120,9 +120,8 @@ pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &I
         pid: current_pid(),
         stack: hash_stack(stack.callers().iter().map(|&e| e as u64)),
     };
-    let more = gate.continues(site, hit, |pfn| {
-        COUNTS.count(pfn).is_some_and(|count| count != 0)
-    });
+    let is_mapped = |pfn| COUNTS.count(pfn).is_some_and(|count| count != 0);
+    let more = gate.continues(site, hit, |pfn| COUNTS.is_reported(pfn), is_mapped);
     COUNTS.mark_reported(first, pages, intent);
     if more {
         STATS.continued.add(1);
