@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{kill, Signal};
@@ -19,10 +19,19 @@ fn one_guest() -> MutexGuard<'static, ()> {
     ONE_GUEST.lock().unwrap_or_else(|e| e.into_inner())
 }
 
+/// The tool, once what it needs for guests is there. Making that takes minutes the first time, so it is shown.
 fn dmasan(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dmasan"));
-    command.args(args).stdin(Stdio::null());
-    command
+    static SETUP: Once = Once::new();
+    let tool = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dmasan"));
+        command.args(args).stdin(Stdio::null());
+        command
+    };
+    SETUP.call_once(|| {
+        let build = tool(&["kernel", "build"]).stdout(Stdio::null()).status();
+        assert!(build.unwrap().success(), "no kernel to boot");
+    });
+    tool(args)
 }
 
 /// Runs to the end; the output is shown if the test fails.
