@@ -501,4 +501,5 @@ static struct kunit_suite dmasan_suite = {
 	.init = dmasan_test_init,
 	.test_cases = dmasan_cases,
 };
+
 kunit_test_suite(dmasan_suite);
