@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Modules that the user names: parsing `PATH[:PARAM=VALUE,...]`, building folders, checking ready files.
+//! Modules that the user names: building folders, checking ready files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,82 +9,16 @@ use crate::error::{io, Error, Result};
 use crate::exec::Exec;
 use crate::guest::Load;
 use crate::kernel::Kernel;
+use crate::params;
+use crate::request::Request;
 use crate::root::Env;
-
-/// A module as named on the command line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Request {
-    /// A folder with a Kbuild or Makefile, or a `.ko` file.
-    pub path: PathBuf,
-    /// Parameters, `name=value` each.
-    pub params: Vec<String>,
-}
-
-impl Request {
-    /// Reads `PATH[:PARAM=VALUE,...]`.
-    ///
-    /// The path ends at the first colon that has an existing path before it and `PARAM=` after it, so paths and
-    /// values may hold colons. A comma begins a new parameter only if `PARAM=` follows: `a=1,2,b=3` gives the array
-    /// `a` two elements.
-    pub fn parse(text: &str) -> Result<Request> {
-        if Path::new(text).exists() {
-            return Ok(Request {
-                path: text.into(),
-                params: Vec::new(),
-            });
-        }
-        let colons = text.match_indices(':').map(|(at, _)| at);
-        let splits: Vec<(&str, &str)> = colons
-            .map(|at| (&text[..at], &text[at + 1..]))
-            .filter(|(_, rest)| begins_param(rest))
-            .collect();
-        let existing = splits.iter().find(|(path, _)| Path::new(path).exists());
-        let Some((path, params)) = existing.or(splits.first()) else {
-            return Err(not_found(text));
-        };
-        if !Path::new(path).exists() {
-            return Err(not_found(path));
-        }
-        Ok(Request {
-            path: path.into(),
-            params: split_params(params),
-        })
-    }
-}
-
-fn not_found(path: &str) -> Error {
-    let error = Error::usage(format!("there is no module at `{path}`"));
-    error.help("give a folder with a Kbuild or Makefile, or a .ko file; parameters follow as `:name=value,name=value`")
-}
-
-fn begins_param(text: &str) -> bool {
-    let name = text.split('=').next().unwrap_or("");
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    name.len() < text.len()
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(plain)
-}
-
-fn split_params(text: &str) -> Vec<String> {
-    let mut params: Vec<String> = Vec::new();
-    for piece in text.split(',') {
-        match params.last_mut() {
-            Some(last) if !begins_param(piece) => {
-                last.push(',');
-                last.push_str(piece);
-            }
-            _ => params.push(piece.to_owned()),
-        }
-    }
-    params
-}
 
 /// Says what can be known to be wrong with a request before there is a kernel.
 pub fn check(request: &Request) -> Result<()> {
     let path = &request.path;
     if !path.is_dir() {
         if path.extension().is_some_and(|e| e == "ko") {
-            return Ok(());
+            return params::check(path, &request.params);
         }
         return Err(
             Error::usage(format!("`{}` is not a module", path.display()))
@@ -130,6 +64,10 @@ pub fn prepare(exec: &Exec, env: &Env, kernel: &Kernel, request: &Request) -> Re
         ));
         return Err(error
             .help("parameters can be given only to a folder with one module, or to a .ko file"));
+    }
+    // A dry run has nothing built that could be read.
+    for file in files.iter().filter(|f| f.exists()) {
+        params::check(file, &request.params)?;
     }
     let name = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     let load = |file| Load {
@@ -337,51 +275,6 @@ fn folder_name(folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Exit;
-
-    fn params(text: &str) -> Vec<String> {
-        split_params(text)
-    }
-
-    #[test]
-    fn a_path_without_parameters() {
-        let dir = tempfile::tempdir().unwrap();
-        let text = dir.path().to_str().unwrap();
-        let request = Request::parse(text).unwrap();
-        assert_eq!(
-            (request.path.as_path(), request.params.len()),
-            (dir.path(), 0)
-        );
-    }
-
-    #[test]
-    fn paths_and_values_may_hold_colons() {
-        let dir = tempfile::tempdir().unwrap();
-        let odd = dir.path().join("a:b=1");
-        fs::create_dir(&odd).unwrap();
-        let request = Request::parse(&format!("{}:dev=0000:00:02.0,bug=1", odd.display())).unwrap();
-        assert_eq!(request.path, odd);
-        assert_eq!(request.params, ["dev=0000:00:02.0", "bug=1"]);
-    }
-
-    #[test]
-    fn commas_in_arrays() {
-        assert_eq!(params("a=1,2,3,b=x"), ["a=1,2,3", "b=x"]);
-        assert_eq!(params("a="), ["a="]);
-    }
-
-    #[test]
-    fn what_does_not_exist_is_named() {
-        for (text, named) in [
-            ("/no/such", "/no/such"),
-            ("/no/such:bug=1", "`/no/such`"),
-            ("/x:y", "/x:y"),
-        ] {
-            let error = Request::parse(text).unwrap_err();
-            assert_eq!(error.exit(), Exit::Usage);
-            assert!(error.message().contains(named), "{error}");
-        }
-    }
 
     #[test]
     fn build_outputs_are_no_sources() {

@@ -11,8 +11,9 @@ use crate::error::{io, Error, Exit, Result};
 use crate::exec::Exec;
 use crate::guest::{Action, Load, Plan};
 use crate::kernel::{self, Kernel, KernelSpec};
-use crate::module::{self, Request};
+use crate::module;
 use crate::qemu::{self, Device, Iommu, Machine};
+use crate::request::Request;
 use crate::verdict;
 
 /// Runs the command.

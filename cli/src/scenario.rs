@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use crate::error::{io, Error, Result};
 use crate::kernel::Flavor;
-use crate::module::Request;
 use crate::qemu::{Device, Iommu, Machine};
+use crate::request::Request;
 
 /// The file that makes a folder a scenario.
 pub const FILE: &str = "scenario.toml";

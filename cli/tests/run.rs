@@ -84,6 +84,28 @@ fn what_is_no_module_is_named() {
 }
 
 #[test]
+fn a_parameter_that_the_module_does_not_have_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let ko = dir.path().join("mydrv.ko");
+    fs::write(&ko, "\x7fELF\0vermagic=7.3\0parmtype=mode:charp\0").unwrap();
+    let request = |params: &str| format!("{}:{params}", ko.display());
+    let stderr = refused(&["run", "--module", &request("mod=leak")]);
+    assert!(
+        stderr.contains("the module mydrv has no parameter `mod`"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("did you mean `mode`? its parameters are: mode"),
+        "{stderr}"
+    );
+    let stderr = refused(&["run", "--module", &request("")]);
+    assert!(
+        stderr.contains("is no parameter for the module"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_missing_script_is_named() {
     let stderr = refused(&["run", "--script", "/no/script.sh"]);
     assert!(
