@@ -88,12 +88,13 @@ fn failed_module(outcome: &Outcome, plan: &Plan) -> Option<Error> {
         Action::Unload(name) => format!("module {name} cannot be unloaded"),
         _ => format!("module does not load: {}", step.text),
     };
-    let mut said: Vec<String> = outcome
-        .answers
-        .output_of(number)
-        .iter()
-        .map(|l| (*l).to_owned())
-        .collect();
+    // The loader gets the module through a pipe, and cannot know its name.
+    let named = |l: &&str| match &step.action {
+        Action::Load(load) => l.replace("/dev/stdin", &format!("{}.ko", load.name())),
+        _ => (*l).to_owned(),
+    };
+    let said = outcome.answers.output_of(number);
+    let mut said: Vec<String> = said.iter().map(named).collect();
     said.extend(kernel_lines(outcome, number));
     let said: Vec<String> = said.iter().map(|l| format!("  | {l}")).collect();
     let error = Error::failed(what).because(format!("the guest said:\n{}", said.join("\n")));
