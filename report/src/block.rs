@@ -12,7 +12,7 @@ use crate::model::{
     Class, Cut, CutBy, Facts, Finding, Frame, Origin, PageOwner, Process, Site, Stack,
 };
 use crate::{owner, symbol};
-use dmasan_engine::report::is_allocator;
+use dmasan_engine::report::{is_allocator, Event, RULER};
 
 /// Bounds of what is kept of one report.
 const MAX_RAW: usize = 600;
@@ -42,6 +42,8 @@ enum Section {
 enum Stage {
     /// Not one of the reference.
     Ours,
+    /// The log begins inside of what may be one of ours; only its end will tell.
+    Remains,
     /// `cut here` was read, the warning's title not yet.
     Cut,
     /// Inside of the warning.
@@ -113,6 +115,20 @@ impl Block {
         block
     }
 
+    /// Begins with a heading of ours, if the line is one: for a log that begins below the title.
+    pub(crate) fn remains(line: &Line<'_>) -> Option<Block> {
+        if !is_heading(line.text) {
+            return None;
+        }
+        let class = Class::Other("unknown".to_owned());
+        let mut block = Block::empty(line, Origin::Dmasan, class, Stage::Remains);
+        block.finding.title = clip(line.text.trim_end());
+        block.truncate(CutBy::LogStart, line.number);
+        block.keep(line.text);
+        block.body(line.text);
+        Some(block)
+    }
+
     fn empty(line: &Line<'_>, origin: Origin, class: Class, stage: Stage) -> Block {
         let finding = Finding {
             class,
@@ -154,11 +170,19 @@ impl Block {
         self.stage == Stage::Ours
     }
 
-    /// The warning that was read is not about a page, and no finding.
-    pub(crate) fn is_plain_warning(&self) -> bool {
+    /// What may be remains of one of ours.
+    pub(crate) fn is_remains(&self) -> bool {
+        self.stage == Stage::Remains
+    }
+
+    /// The warning that was read is not about a page, or the remains are not known to be ours: no finding.
+    pub(crate) fn is_nothing(&self) -> bool {
         matches!(
             self.stage,
-            Stage::Cut | Stage::Warning { check: false } | Stage::Ended { check: false }
+            Stage::Remains
+                | Stage::Cut
+                | Stage::Warning { check: false }
+                | Stage::Ended { check: false }
         )
     }
 
@@ -171,6 +195,7 @@ impl Block {
     pub(crate) fn feed(&mut self, line: &Line<'_>, kind: &Kind<'_>) -> Next {
         match self.stage {
             Stage::Ours => self.feed_ours(line, kind),
+            Stage::Remains => self.feed_remains(line),
             Stage::Cut => match *kind {
                 Kind::Warning { reference } => {
                     self.keep(line.text);
@@ -215,6 +240,40 @@ impl Block {
             _ if self.section == Section::Nested => {}
             _ => self.body(line.text),
         }
+        Next::More
+    }
+
+    /// Below a heading of ours in a log that begins there. Others end their reports with process and ruler too
+    /// (KFENCE), and print what page owner says (KASAN, bad pages): no line that we do not write may be among these.
+    fn feed_remains(&mut self, line: &Line<'_>) -> Next {
+        let text = line.text;
+        let (frame, of_owner) = (symbol::frame(text).is_some(), owner::is_owner(text));
+        if self.finding.process.is_some() {
+            // By its exact length: that of others may differ.
+            if text.trim_end() == RULER {
+                self.keep(text);
+                self.stage = Stage::Ours;
+                return Next::Done;
+            }
+            const AFTER: [&str; 4] = ["Tainted: ", "Hardware name: ", "Workqueue: ", "Stopper: "];
+            if !AFTER.iter().any(|begin| text.starts_with(begin)) {
+                return Next::NotMine;
+            }
+        } else if let Some(heading) = self.finding.raw.last().filter(|last| is_heading(last)) {
+            let of_owner_follows = heading.trim_end() == PAGE_OWNER;
+            if !(if of_owner_follows { of_owner } else { frame }) {
+                return Next::NotMine;
+            }
+        } else if !(frame
+            || of_owner && self.finding.page_owner.is_some()
+            || text.trim().is_empty()
+            || text.trim_end() == PAGE_OWNER
+            || text.starts_with("CPU: ") && text.contains(" Comm: "))
+        {
+            return Next::NotMine;
+        }
+        self.keep(text);
+        self.body(text);
         Next::More
     }
 
@@ -346,7 +405,7 @@ impl Block {
 
     /// Ends. `cut` is what ended it before its own end, at which line. None: it was no finding.
     pub(crate) fn finish(mut self, cut: Option<(CutBy, u64)>) -> Option<Finding> {
-        if self.is_plain_warning() {
+        if self.is_nothing() {
             return None;
         }
         let whole = match self.stage {
@@ -367,6 +426,15 @@ impl Block {
         }
         Some(self.finding)
     }
+}
+
+/// The line above what page owner says, in a report of ours.
+const PAGE_OWNER: &str = "page owner:";
+
+/// A line that only a report of ours has, above its stack or above what page owner says.
+fn is_heading(text: &str) -> bool {
+    let text = text.trim_end();
+    [Event::Free.heading(), Event::Alloc.heading(), PAGE_OWNER].contains(&text)
 }
 
 /// Limits the length of what is kept of a line.

@@ -75,6 +75,8 @@ pub struct Parser {
     pub(crate) step: Option<u32>,
     /// What was seen already, by time and text: a script that prints dmesg shows everything twice.
     pub(crate) seen: HashSet<(u64, String)>,
+    /// Neither a boot nor the begin or end of any report was read: the log may begin inside of one.
+    may_begin_inside: bool,
     /// Line of the last sign of an oops.
     pub(crate) last_oops: Option<u64>,
 }
@@ -119,6 +121,7 @@ impl Parser {
             rulers,
             step: None,
             seen,
+            may_begin_inside: true,
             last_oops: None,
         }
     }
@@ -156,6 +159,10 @@ impl Parser {
         if line.prefixed || kind != Kind::Other {
             self.report.kernel_lines += 1;
         }
+        self.may_begin_inside &= !matches!(
+            kind,
+            Kind::Kernel { .. } | Kind::Title { .. } | Kind::Ruler | Kind::CutHere | Kind::Leak
+        );
         if !self.global(&line, &kind) {
             self.local(&line, kind);
         }
@@ -199,6 +206,11 @@ impl Parser {
                 }
             }
             Kind::Leak => self.push(line, Block::headless(line, false)),
+            Kind::Other if self.may_begin_inside => {
+                if let Some(block) = Block::remains(line) {
+                    self.push(line, block);
+                }
+            }
             _ => {}
         }
     }
@@ -281,7 +293,7 @@ impl Parser {
         }
         let block = block.step(self.step);
         // A warning is known by its title, which comes only with its second line.
-        let again = block.is_ours() && self.was_seen(&block);
+        let again = (block.is_ours() || block.is_remains()) && self.was_seen(&block);
         self.open.push(Open {
             caller: line.caller.map(str::to_owned),
             block,
@@ -298,9 +310,7 @@ impl Parser {
     fn close(&mut self, at: usize, cut: Option<(CutBy, u64)>) {
         let open = self.open.remove(at);
         let again = open.again
-            || !open.block.is_ours()
-                && !open.block.is_plain_warning()
-                && self.was_seen(&open.block);
+            || !open.block.is_ours() && !open.block.is_nothing() && self.was_seen(&open.block);
         if !again {
             let finding = open.block.finish(cut);
             self.keep(finding);

@@ -135,6 +135,82 @@ fn what_loggers_say_of_others_is_not_the_kernels() {
     assert_eq!(report.kernel_lines + 3, report.lines);
 }
 
+/// A real report, from which lines are cut at the log's begin: what is left is a finding if it has a heading of ours.
+#[test]
+fn remains_of_a_report_are_a_finding() {
+    let log = String::from_utf8(log("page-owner")).unwrap();
+    let lines: Vec<_> = log.lines().collect();
+    let at = |text: &str| lines.iter().position(|line| line.ends_with(text)).unwrap();
+    let (title, owner, end) = (at("[edu_dma]"), at("page owner:"), at("====="));
+    let end = lines[end + 1..]
+        .iter()
+        .position(|line| line.ends_with("===="))
+        .unwrap()
+        + end
+        + 1;
+    assert!(title < owner && owner < end);
+    for first in title + 1..end {
+        let report = parse(lines[first..].join("\n").as_bytes()).unwrap();
+        let found: Vec<_> = report
+            .findings
+            .iter()
+            .map(|f| (f.class.as_str(), f.cut.unwrap().by))
+            .collect();
+        let expected: &[_] = if first <= owner {
+            &[("unknown", CutBy::LogStart)]
+        } else {
+            &[]
+        };
+        assert_eq!(found, expected, "from line {first}");
+        if let Some(finding) = report.findings.first() {
+            assert_eq!(finding.origin, Origin::Dmasan);
+            assert!(finding.page_owner.as_ref().unwrap().freed.is_some());
+            assert_eq!(finding.raw.last().map(|line| line.len()), Some(66));
+        }
+        // Nor if the end is missing, too: nothing is left by which it can be told.
+        let report = parse(lines[first.max(at("freed at:"))..end].join("\n").as_bytes()).unwrap();
+        assert_eq!(report.findings, [], "from line {first}");
+    }
+}
+
+#[rstest]
+#[case::kfence_end(
+    " kfence_test+0x1/0x2\n\nfreed by task 71 on cpu 0 at 5.1s:\n f+0x1/0x2\n\n\
+     CPU: 0 UID: 0 PID: 71 Comm: x Not tainted 7.3.4 #1\nHardware name: QEMU\nRULER"
+)]
+#[case::kasan_end(
+    "Freed by task 71:\n f+0x1/0x2\n\npage_owner tracks the page as allocated\n\
+     page last allocated via order 0, migratetype Unmovable, pid 75, tgid 75 (x), ts 1\n f+0x1/0x2\n\n\
+     CPU: 0 UID: 0 PID: 71 Comm: x Not tainted 7.3.4 #1\nMemory state around the buggy address:\nRULER"
+)]
+#[case::bad_page(
+    "page dumped because: nonzero mapcount\npage_owner tracks the page as freed\n\
+     page last free pid 1 tgid 1 ts 1 stack trace:\n f+0x1/0x2\nModules linked in: x\n\
+     CPU: 0 UID: 0 PID: 71 Comm: x Not tainted 7.3.4 #1\nCall Trace:\n f+0x1/0x2"
+)]
+#[case::no_stack("freed at:\nCPU: 0 UID: 0 PID: 71 Comm: x Not tainted 7.3.4 #1\nRULER")]
+#[case::line_of_others(
+    "freed at:\n f+0x1/0x2\nx: attached\nCPU: 0 UID: 0 PID: 71 Comm: x Not tainted 7.3.4 #1\nRULER"
+)]
+#[case::no_process("freed at:\n f+0x1/0x2\n\nRULER")]
+#[case::long_ruler(
+    "freed at:\n f+0x1/0x2\n\nCPU: 0 UID: 0 PID: 71 Comm: x Not tainted 7.3.4 #1\nRULER="
+)]
+#[case::not_at_the_begin(
+    "RULER\nfreed at:\n f+0x1/0x2\n\nCPU: 0 UID: 0 PID: 71 Comm: x Not tainted 7.3.4 #1\nRULER"
+)]
+#[case::boot(
+    "Linux version 7.3.4 (x)\nfreed at:\n f+0x1/0x2\n\nCPU: 0 UID: 0 PID: 71 Comm: x Not tainted 7.3.4 #1\nRULER"
+)]
+fn what_others_print_is_no_remains(#[case] log: &str) {
+    let lines = log.replace("RULER", &"=".repeat(66));
+    let log: String = lines
+        .lines()
+        .map(|line| format!("[    5.000000] {line}\n"))
+        .collect();
+    assert_eq!(parse(log.as_bytes()).unwrap().findings, []);
+}
+
 #[test]
 fn two_contexts_do_not_mix() {
     let (mixed, mut apart) = (report("interleaved"), report("two-cpus"));
