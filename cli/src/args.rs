@@ -200,8 +200,8 @@ pub struct RunArgs {
     /// Text to add to the kernel command line
     #[arg(long, value_name = "TEXT")]
     pub cmdline: Option<String>,
-    /// Seconds that the guest may take
-    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Seconds that the guest may take, at most a day
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
     /// Write the findings as JSON to this file
     #[arg(long, value_name = "FILE")]

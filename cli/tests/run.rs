@@ -128,9 +128,11 @@ fn results_that_cannot_be_written_are_told_before_the_run() {
 }
 
 #[test]
-fn a_timeout_of_nothing_is_refused() {
-    let stderr = refused(&["run", "--timeout", "0"]);
-    assert!(stderr.contains("--timeout"), "{stderr}");
+fn a_timeout_of_nothing_or_of_ages_is_refused() {
+    for seconds in ["0", "86401", "18446744073709551615"] {
+        let stderr = refused(&["run", "--timeout", seconds]);
+        assert!(stderr.contains("1..=86400"), "{stderr}");
+    }
 }
 
 /// The lines of a dry run that are about modules and guests, with what differs from run to run taken out.
