@@ -243,7 +243,7 @@ pub fn headline(finding: &Finding) -> String {
 }
 
 fn place(site: &Site) -> String {
-    let mut text = printable(&site.symbol).into_owned();
+    let mut text = printable(&demangled(&site.symbol)).into_owned();
     if let (Some(offset), Some(size)) = (site.offset, site.size) {
         let _ = write!(text, "+{offset:#x}/{size:#x}");
     }
@@ -251,6 +251,33 @@ fn place(site: &Site) -> String {
         let _ = write!(text, " [{}]", printable(module));
     }
     text
+}
+
+/// The name of a Rust function as in its source, without hashes. Any other name, and one that would get longer than
+/// a line of the kernel (a few bytes can make it endless), stays as it is.
+fn demangled(symbol: &str) -> Cow<'_, str> {
+    const MAX: usize = 1024;
+    let Ok(name) = rustc_demangle::try_demangle(symbol) else {
+        return Cow::Borrowed(symbol);
+    };
+    let mut short = Bounded(String::new(), MAX);
+    match write!(short, "{name:#}") {
+        Ok(()) => Cow::Owned(short.0),
+        Err(_) => Cow::Borrowed(symbol),
+    }
+}
+
+/// Takes text up to a length, and then fails.
+struct Bounded(String, usize);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        if self.0.len() + text.len() > self.1 {
+            return Err(std::fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 /// `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the event.
@@ -314,7 +341,8 @@ fn is_unsafe(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{demangled, printable};
+    use rstest::rstest;
 
     #[test]
     fn controls_are_spelled_out() {
@@ -323,5 +351,47 @@ mod tests {
             "a\tb \\x1b[31m\\x07\\x9b\\u{202e}"
         );
         assert_eq!(printable("größe"), "größe");
+    }
+
+    #[rstest]
+    #[case::v0(
+        "_RNvMs0_NtCsb5MLIFMWygY_6kernel6driverINtB5_12RegistrationINtNtB7_3pci7AdapterNtCs7sIOx0AEYid_5rusty5Rusty\
+         EE20post_unbind_callbackB1f_",
+        "<kernel::driver::Registration<kernel::pci::Adapter<rusty::Rusty>>>::post_unbind_callback"
+    )]
+    #[case::legacy("_ZN5rusty4ring4free17h0123456789abcdefE", "rusty::ring::free")]
+    #[case::c("edu_leak", "edu_leak")]
+    #[case::c_part("edu_leak.cold", "edu_leak.cold")]
+    #[case::address("0xffffffffa0001078", "0xffffffffa0001078")]
+    #[case::broken("_RNvMs0_NtCsb5MLIF", "_RNvMs0_NtCsb5MLIF")]
+    fn names_of_rust(#[case] symbol: &str, #[case] expected: &str) {
+        assert_eq!(demangled(symbol), expected);
+    }
+
+    #[test]
+    fn a_name_that_grows_without_end_stays_mangled() {
+        // Each tuple is a pair of the one before; a place is a number to the base 62.
+        let digit = |n: usize| match n as u8 {
+            n @ 0..=9 => char::from(b'0' + n),
+            n @ 10..=35 => char::from(b'a' + n - 10),
+            n => char::from(b'A' + n - 36),
+        };
+        let mut path = "INvC1a1fTmmE".to_owned();
+        let mut last = path.len() - 4;
+        for _ in 0..12 {
+            let place = match last - 1 {
+                n @ 0..=61 => digit(n).to_string(),
+                n => [digit(n / 62), digit(n % 62)].iter().collect(),
+            };
+            last = path.len();
+            path.push_str(&format!("TB{place}_B{place}_E"));
+        }
+        let symbol = format!("_R{path}E");
+        let whole = format!("{:#}", rustc_demangle::demangle(&symbol));
+        assert!(
+            whole.starts_with("a::f::<(u32, u32)") && whole.len() > 10_000,
+            "{whole}"
+        );
+        assert_eq!(demangled(&symbol), symbol);
     }
 }
