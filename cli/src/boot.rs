@@ -18,6 +18,7 @@ use crate::initramfs;
 use crate::kernel::Kernel;
 use crate::qemu::{self, Files, Machine};
 use crate::root::Env;
+use crate::stdout;
 use crate::ui::Step as Progress;
 
 /// How many logs of earlier runs are kept in the cache.
@@ -114,7 +115,7 @@ pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
             .into_iter()
             .chain(qemu::drives(guest.machine))
         {
-            println!("# write {}", files.dir.join(name).display());
+            stdout::line(&format!("# write {}", files.dir.join(name).display()))?;
         }
         host.exec.spawn(&command, None)?;
         return Ok(None);

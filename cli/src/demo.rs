@@ -19,6 +19,7 @@ use crate::kernel::{self, Flavor, KernelSpec};
 use crate::qemu::{self, Device, Iommu, Machine};
 use crate::request::Request;
 use crate::run;
+use crate::stdout;
 use crate::ui::duration;
 use crate::verdict;
 
@@ -101,8 +102,10 @@ fn unpack(host: &Host) -> Result<PathBuf> {
     let entry = host.env.cache(&host.exec)?.entry("scenarios", &key);
     entry.get_or_make("built-in scenarios", |dir| {
         if host.exec.dry_run {
-            println!("# write the built-in scenarios to {}", dir.display());
-            return Ok(());
+            return stdout::line(&format!(
+                "# write the built-in scenarios to {}",
+                dir.display()
+            ));
         }
         let write = |file: &File<'_>| write(&dir.join(file.path()), file.contents());
         files(&SCENARIOS).into_iter().try_for_each(write)
@@ -160,7 +163,7 @@ fn tell(exec: &Exec, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
     text.push_str(&table(&parts));
     text.push_str(&format!("\nkernel log: {}\n", outcome.log.display()));
     text.push_str(&format!("the guest ran for {}\n", duration(outcome.took)));
-    run::show(&text)?;
+    stdout::print(&text)?;
     judge(plan, outcome, report, &parts)
 }
 

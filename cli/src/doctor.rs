@@ -9,6 +9,7 @@ use crate::args::DoctorArgs;
 use crate::cache;
 use crate::error::{Error, Exit, Result};
 use crate::exec::{Cmd, Exec, Place};
+use crate::stdout;
 use crate::ui::{size, Color};
 use crate::{bootstrap, host};
 
@@ -67,11 +68,10 @@ pub fn run(exec: &Exec, color: Color, args: &DoctorArgs) -> Result<Exit> {
             "host_lacks": lacking,
             "cached": cached,
         });
-        println!("{all:#}");
+        stdout::line(&format!("{all:#}"))?;
     } else {
-        print_table(color, &checks, &cached);
-        println!();
-        println!("{}", verdict(usable));
+        let table = table(color, &checks, &cached);
+        stdout::print(&format!("{table}\n{}\n", verdict(usable)))?;
     }
     Ok(if usable { Exit::Clean } else { Exit::Usage })
 }
@@ -319,7 +319,8 @@ fn subdirs(dir: &Path) -> Vec<std::path::PathBuf> {
     dirs
 }
 
-fn print_table(color: Color, checks: &[Check], cached: &[Cached]) {
+fn table(color: Color, checks: &[Check], cached: &[Cached]) -> String {
+    let mut text = String::new();
     let colored = color.wanted(std::io::IsTerminal::is_terminal(&std::io::stdout()));
     for c in checks {
         let (word, sgr) = match c.state {
@@ -332,25 +333,29 @@ fn print_table(color: Color, checks: &[Check], cached: &[Cached]) {
         } else {
             format!("{word:<8}")
         };
-        println!("{mark}{:<22} {}", c.name, c.found);
+        text.push_str(&format!("{mark}{:<22} {}\n", c.name, c.found));
         if !c.advice.is_empty() {
-            println!("{:<30} -> {}", "", c.advice);
+            text.push_str(&format!("{:<30} -> {}\n", "", c.advice));
         }
     }
-    println!();
+    text.push('\n');
     if cached.is_empty() {
-        println!("Nothing is cached yet: the first run fetches about 510 MB and builds a kernel.");
-        return;
+        text.push_str(
+            "Nothing is cached yet: the first run fetches about 510 MB and builds a kernel.\n",
+        );
+        return text;
     }
-    println!("Cached:");
+    text.push_str("Cached:\n");
     for c in cached {
         let state = if c.complete {
             ""
         } else {
             " (incomplete, will be redone)"
         };
-        println!("{:>10}  {}{state}  {}", size(c.bytes), c.what, c.path);
+        let size = size(c.bytes);
+        text.push_str(&format!("{size:>10}  {}{state}  {}\n", c.what, c.path));
     }
+    text
 }
 
 #[cfg(test)]

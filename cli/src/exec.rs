@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{io, Error, Result};
 use crate::process::{check, Group};
+use crate::stdout;
 use crate::ui::Ui;
 
 /// How many of the last lines of output an error carries.
@@ -223,7 +224,7 @@ impl Exec {
 
     /// Runs to the end and returns stdout. In a dry run only [`Cmd::query`] commands run.
     pub fn output(&self, cmd: &Cmd) -> Result<String> {
-        if !self.announce(cmd) {
+        if !self.announce(cmd)? {
             return Ok(String::new());
         }
         let mut command = cmd.command();
@@ -249,7 +250,7 @@ impl Exec {
         log: Option<&Path>,
         on_line: &mut dyn FnMut(&str),
     ) -> Result<()> {
-        if !self.announce(cmd) {
+        if !self.announce(cmd)? {
             return Ok(());
         }
         let mut file = log.map(|l| open_log(l, cmd)).transpose()?;
@@ -274,7 +275,7 @@ impl Exec {
 
     /// Runs to the end and calls `poll` about ten times a second meanwhile.
     pub fn polled(&self, cmd: &Cmd, poll: &mut dyn FnMut()) -> Result<()> {
-        if !self.announce(cmd) {
+        if !self.announce(cmd)? {
             return Ok(());
         }
         let mut command = cmd.command();
@@ -294,10 +295,10 @@ impl Exec {
     /// Runs to the end with a file as input and tells how much of it has been read.
     pub fn feed(&self, cmd: &Cmd, input: &Path, on_bytes: &mut dyn FnMut(u64)) -> Result<()> {
         if self.dry_run {
-            println!("{} <{}", cmd.to_shell(), quote(input.as_os_str()));
-            return Ok(());
+            let from = quote(input.as_os_str());
+            return stdout::line(&format!("{} <{from}", cmd.to_shell()));
         }
-        self.announce(cmd);
+        self.announce(cmd)?;
         let mut file = File::open(input).map_err(io("cannot open", input))?;
         let mut command = cmd.command();
         command.stdin(Stdio::piped());
@@ -336,7 +337,7 @@ impl Exec {
 
     /// Starts a command that runs beside us; output goes into `log` or is dropped.
     pub fn spawn(&self, cmd: &Cmd, log: Option<&Path>) -> Result<Running> {
-        if !self.announce(cmd) {
+        if !self.announce(cmd)? {
             return Ok(Running { group: None });
         }
         let mut command = cmd.command();
@@ -355,15 +356,15 @@ impl Exec {
     }
 
     /// Shows the command as asked for; false if it is not to be run.
-    fn announce(&self, cmd: &Cmd) -> bool {
+    fn announce(&self, cmd: &Cmd) -> Result<bool> {
         if self.dry_run && !cmd.query {
-            println!("{}", cmd.to_shell());
-            return false;
+            stdout::line(&cmd.to_shell())?;
+            return Ok(false);
         }
         if self.ui.verbose > 0 {
             self.ui.note(&format!("+ {}", cmd.to_shell()));
         }
-        true
+        Ok(true)
     }
 
     fn start(&self, cmd: &Cmd, command: &mut Command) -> Result<Group> {

@@ -31,6 +31,7 @@ pub mod run;
 pub mod scenario;
 pub mod series;
 pub mod source;
+pub mod stdout;
 pub mod suite;
 pub mod tree;
 pub mod ui;
@@ -63,6 +64,6 @@ fn kernel_build(exec: &Exec, args: &BuildArgs) -> Result<Exit> {
         jobs: args::jobs_or_default(args.jobs),
     };
     let kernel = kernel::build(exec, &cache, &env, &spec)?;
-    println!("{}", kernel.image.display());
+    stdout::line(&kernel.image.display().to_string())?;
     Ok(Exit::Clean)
 }

@@ -12,6 +12,7 @@ use crate::kernel::Kernel;
 use crate::params;
 use crate::request::Request;
 use crate::root::Env;
+use crate::stdout;
 
 /// Says what can be known to be wrong with a request before there is a kernel.
 pub fn check(request: &Request) -> Result<()> {
@@ -212,8 +213,8 @@ fn copy_sources(
     copy: &Path,
 ) -> Result<()> {
     if exec.dry_run {
-        println!("# copy {} to {}", folder.display(), copy.display());
-        return Ok(());
+        let text = format!("# copy {} to {}", folder.display(), copy.display());
+        return stdout::line(&text);
     }
     for (relative, content) in sources {
         let to = copy.join(relative);

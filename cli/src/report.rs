@@ -5,7 +5,7 @@
 //! panicked, so that its silence means nothing; 2 the log cannot be read; 70 it is not a kernel log.
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Write};
+use std::io::{self, BufReader, IsTerminal};
 use std::path::Path;
 
 use dmasan_report::text::{self, Style};
@@ -14,6 +14,7 @@ use dmasan_report::{json, Options, Report, TroubleKind, Unparseable};
 use crate::args::{Format, ReportArgs};
 use crate::error::{Error, Exit, Result};
 use crate::exec::Exec;
+use crate::stdout;
 use crate::ui::Color;
 
 /// Runs the command.
@@ -22,11 +23,10 @@ pub fn run(exec: &Exec, color: Color, args: &ReportArgs) -> Result<Exit> {
         Some(path) => read(path)?,
         None => read_stdin(exec)?,
     };
-    let stdout = io::stdout();
     let text = match args.format {
         Format::Json => json::to_string(&report),
         Format::Text => {
-            let color = color.wanted(stdout.is_terminal());
+            let color = color.wanted(io::stdout().is_terminal());
             text::to_string(
                 &report,
                 Style {
@@ -36,7 +36,7 @@ pub fn run(exec: &Exec, color: Color, args: &ReportArgs) -> Result<Exit> {
             )
         }
     };
-    print(&mut stdout.lock(), &text)?;
+    stdout::print(&text)?;
     outcome(&report)
 }
 
@@ -66,16 +66,6 @@ fn not_a_log(name: &str, reason: &Unparseable) -> Error {
     Error::unparseable(format!("{name} is not a kernel log: {reason}")).help(
         "save one with `dmesg > FILE`, `journalctl -k > FILE`, or the serial console's output",
     )
-}
-
-/// A reader that has seen enough (`dmasan report log | head`) is no error.
-fn print(out: &mut impl Write, text: &str) -> Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("cannot write the report: {e}")).because(e))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn outcome(report: &Report) -> Result<Exit> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `dmasan run`: boots a kernel, loads modules, runs a script, reports.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::kernel::{self, Kernel, KernelSpec};
 use crate::module;
 use crate::qemu::{self, Device, Iommu, Machine};
 use crate::request::Request;
+use crate::stdout;
 use crate::verdict;
 
 /// Runs the command.
@@ -96,7 +97,6 @@ pub fn plan(
 }
 
 fn finish(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
-    show(&text(exec, plan, outcome))?;
     if let Some(to) = &args.keep_log {
         std::fs::copy(&outcome.log, to).map_err(io("cannot write", to))?;
     }
@@ -104,6 +104,8 @@ fn finish(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Result
         let json = dmasan_report::json::to_string(report);
         std::fs::write(to, json).map_err(io("cannot write", to))?;
     }
+    // Files first: standard output may be what fails.
+    stdout::print(&text(exec, plan, outcome))?;
     verdict::of(outcome, plan)
 }
 
@@ -121,17 +123,6 @@ fn text(exec: &Exec, plan: &Plan, outcome: &Outcome) -> String {
     }
     text.push_str(&format!("kernel log: {}\n", outcome.log.display()));
     text
-}
-
-/// Writes to standard output. A reader that has seen enough (`dmasan run | head`) is no error.
-pub fn show(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("cannot write the report: {e}")).because(e))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// How reports are written to standard output.

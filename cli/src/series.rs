@@ -12,6 +12,7 @@ use crate::host;
 use crate::mail::{mails, Mail};
 use crate::process;
 use crate::source::{Version, SERIES};
+use crate::stdout;
 
 /// Runs the command.
 pub fn run(exec: &Exec, args: &PatchArgs) -> Result<Exit> {
@@ -40,13 +41,16 @@ fn write(exec: &Exec, dir: &Path) -> Result<()> {
     if !exec.dry_run {
         std::fs::create_dir_all(dir).map_err(io("cannot create", dir))?;
     }
+    let mut paths = String::new();
     for mail in &mails {
         let path = dir.join(&mail.name);
         if !exec.dry_run {
             std::fs::write(&path, &mail.text).map_err(io("cannot write", &path))?;
         }
-        println!("{}", path.display());
+        paths.push_str(&format!("{}\n", path.display()));
     }
+    // The series is whole even if nobody reads the names.
+    stdout::print(&paths)?;
     exec.ui.note(&format!(
         "for Linux {}; apply with: git am {}/*.patch",
         SERIES[0],
@@ -94,8 +98,7 @@ fn onto(exec: &Exec, tree: &Path) -> Result<()> {
         )));
     }
     step.done(&format!("branch {branch}"));
-    println!("{branch}");
-    Ok(())
+    stdout::line(&branch)
 }
 
 /// The user's git tree.

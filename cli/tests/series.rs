@@ -71,6 +71,21 @@ fn mails_are_numbered_and_the_first_applies_anywhere() {
 }
 
 #[test]
+fn all_mails_are_written_also_if_nobody_reads_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let tool = assert_cmd::cargo::cargo_bin("dmasan");
+    let count = |name: &str, reader: &str| {
+        let line = format!("\"$0\" kernel patch --out {name} {reader}");
+        let mut shell = Process::new("bash");
+        shell.args(["-c", &line]).arg(&tool).current_dir(dir.path());
+        shell.output().unwrap();
+        std::fs::read_dir(dir.path().join(name)).unwrap().count()
+    };
+    assert_eq!(count("full", ">/dev/full"), count("read", ""));
+    assert!(count("read2", "") > 1);
+}
+
+#[test]
 fn a_folder_with_patches_is_not_mixed_up() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("0001-mine.patch"), "").unwrap();

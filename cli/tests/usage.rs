@@ -207,3 +207,43 @@ fn no_colour_in_a_pipe() {
     run(&["doctor"]).stdout(contains("\x1b[").not());
     run(&["--color", "always", "doctor"]).stdout(contains("\x1b["));
 }
+
+/// A dry run of `kernel patch`, a table and a dry run of a build, into `out`.
+fn into(out: &str) -> Vec<(i32, String)> {
+    let cache = tempfile::tempdir().unwrap();
+    let tool = assert_cmd::cargo::cargo_bin("dmasan");
+    let commands = [
+        "doctor",
+        "run --dry-run --env root",
+        "kernel patch --out /nonexistent/x --dry-run",
+    ];
+    let run = |command: &&str| {
+        let line = format!("\"$0\" {command} {out}");
+        let output = std::process::Command::new("bash")
+            .args(["-c", &line])
+            .arg(&tool)
+            .env("XDG_CACHE_HOME", cache.path())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().unwrap(), stderr)
+    };
+    commands.iter().map(run).collect()
+}
+
+#[test]
+fn a_full_standard_output_is_told() {
+    for (code, stderr) in into(">/dev/full") {
+        assert_eq!(code, 69, "{stderr}");
+        assert!(stderr.contains("cannot write to standard output"));
+        assert!(!stderr.contains("XDG_CACHE_HOME"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    // The reader is gone before anything is written.
+    for (code, stderr) in into("> >(exec <&-; sleep 0.1) 2>&1; rc=$?; exit $rc") {
+        assert!(matches!(code, 0 | 2), "{code} {stderr}");
+    }
+}
