@@ -31,6 +31,14 @@ fn short(finding: &Finding) -> String {
     format!("{} {symbol} {step}{cut}", finding.class.as_str())
 }
 
+/// A function of a driver in Rust, as the kernel prints it.
+macro_rules! rust_name {
+    () => {
+        "_RNvMs0_NtCsb5MLIFMWygY_6kernel6driverINtB5_12RegistrationINtNtB7_3pci7AdapterNtCs7sIOx0AEYid_5rusty\
+         5RustyEE20post_unbind_callbackB1f_"
+    };
+}
+
 #[rstest]
 #[case::clean("clean", &[])]
 #[case::one("finding", &["free-while-mapped edu_leak 1"])]
@@ -49,6 +57,12 @@ fn short(finding: &Finding) -> String {
 #[case::iso("journal-iso", &["free-while-mapped edu_leak 1"])]
 #[case::serial("serial", &["free-while-mapped edu_leak 1"])]
 #[case::loglevel("dmesg-raw", &["free-while-mapped edu_leak 1", "free-while-mapped edu_inner 3"])]
+#[case::demo("demo", &["free-while-mapped edu_free_early 1"])]
+#[case::rust("run-rust", &[
+    concat!("free-while-mapped ", rust_name!(), " 2"),
+    concat!("free-while-mapped ", rust_name!(), " 4"),
+])]
+#[case::kunit("kunit", &["free-while-mapped test_free_while_mapped -", "free-while-mapped test_free_while_mapped -", "free-while-mapped test_free_with_inner_page_mapped -", "free-while-mapped test_free_page_by_page -", "alloc-while-mapped get_back -", "count-imbalance expect_imbalance -", "free-while-mapped expect_imbalance -", "count-imbalance expect_imbalance -", "free-while-mapped test_direct_region -", "free-while-mapped leak_2m -", "free-while-mapped case_order3 -", "free-while-mapped case_twice -"])]
 #[case::off("off", &[])]
 #[case::passthrough("passthrough", &[])]
 #[case::new_class("unknown-class", &["slab-free-while-mapped edu_free -"])]
@@ -82,6 +96,8 @@ fn not_a_log(#[case] name: &str, #[case] reason: &str) {
 
 #[rstest]
 #[case("finding")]
+#[case("demo")]
+#[case("run-rust")]
 #[case("two-steps")]
 #[case("clean")]
 #[case("panic")]
@@ -295,6 +311,31 @@ fn boot_lines() {
         "{nothing:?}"
     );
     assert_eq!(report("reference-clean").kernel.as_deref(), Some("7.3.4"));
+}
+
+#[test]
+fn as_many_findings_as_the_kernel_counted() {
+    let log = String::from_utf8(log("kunit")).unwrap();
+    let count = log.lines().find_map(|line| line.strip_prefix("findings: "));
+    let report = report("kunit");
+    assert_eq!(count.unwrap().trim(), report.findings.len().to_string());
+    let alloc = &report.findings[4];
+    assert_eq!(alloc.stacks[0].title, "allocated at");
+    assert_eq!(
+        alloc.page_owner.as_ref().unwrap().state.as_deref(),
+        Some("freed")
+    );
+    assert_eq!(report.findings[7].facts.value("count"), Some("-1073741824"));
+}
+
+#[test]
+fn callers_of_a_run() {
+    let finding = report("demo").findings.remove(0);
+    assert_eq!(finding.caller.as_deref(), Some("T74"));
+    assert!(finding.process.is_some() && finding.raw[0].starts_with("===="));
+    let rust = report("run-rust");
+    assert_eq!(rust.findings[0].site, rust.findings[1].site);
+    assert!(json::to_string(&rust).contains(rust_name!()));
 }
 
 #[test]
