@@ -31,6 +31,7 @@ pub mod run;
 pub mod scenario;
 pub mod series;
 pub mod source;
+pub mod sources;
 pub mod stdout;
 pub mod suite;
 pub mod tree;

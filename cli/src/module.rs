@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cache::Key;
-use crate::error::{io, Error, Result};
+use crate::error::{io, Error, Exit, Result};
 use crate::exec::Exec;
 use crate::guest::Load;
 use crate::kernel::Kernel;
 use crate::params;
 use crate::request::Request;
 use crate::root::Env;
-use crate::stdout;
+use crate::sources;
 
 /// Says what can be known to be wrong with a request before there is a kernel.
 pub fn check(request: &Request) -> Result<()> {
@@ -83,21 +83,21 @@ pub fn prepare(exec: &Exec, env: &Env, kernel: &Kernel, request: &Request) -> Re
 fn build(exec: &Exec, env: &Env, kernel: &Kernel, folder: &Path) -> Result<Vec<PathBuf>> {
     let name = folder_name(folder);
     let sources = match folder.exists() {
-        true => sources(folder)?,
+        true => sources::read(folder)?,
         false => Vec::new(),
     };
     let cache = env.cache(exec)?;
     let mut key = Key::new("module")
         .with("kernel", kernel.dir.as_os_str().as_encoded_bytes())
         .with("env", env.key().hex());
-    for (relative, content) in &sources {
-        key = key.with(&relative.display().to_string(), content);
+    for source in &sources {
+        key = key.with(&source.path.display().to_string(), &source.content);
     }
     let entry = cache.entry("modules", &key);
     let what = format!("module {name}");
     let dir = entry.get_or_make(&what, |dir| {
         let copy = dir.join("src");
-        copy_sources(exec, folder, &sources, &copy)?;
+        sources::copy(exec, folder, &sources, &copy)?;
         compile(exec, env, kernel, &name, &copy)
     })?;
     if exec.dry_run && !entry.is_complete() {
@@ -122,6 +122,9 @@ fn compile(exec: &Exec, env: &Env, kernel: &Kernel, name: &str, copy: &Path) -> 
     let log = copy.with_file_name("build.log");
     let log = (!exec.dry_run).then_some(log.as_path());
     exec.run(&make, log).map_err(|e| {
+        if e.exit() == Exit::Interrupted {
+            return e;
+        }
         e.context(format!("module {name} does not compile"))
             .help("mend the module; the lines above are from the compiler")
     })?;
@@ -166,71 +169,6 @@ fn find_file(dir: &Path, name: &str) -> Option<PathBuf> {
     dirs.into_iter().find_map(|d| find_file(&d, name))
 }
 
-/// All files of a folder that matter to a build, by relative path, in order.
-fn sources(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let mut found = Vec::new();
-    collect(folder, Path::new(""), &mut found)?;
-    found.sort();
-    Ok(found)
-}
-
-fn collect(dir: &Path, relative: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) -> Result<()> {
-    let entries = fs::read_dir(dir).map_err(io("cannot read", dir))?;
-    for entry in entries {
-        let path = entry.map_err(io("cannot read", dir))?.path();
-        let name = file_name(&path);
-        if is_output(&name) {
-            continue;
-        }
-        let relative = relative.join(&name);
-        if path.is_dir() {
-            collect(&path, &relative, found)?;
-        } else if path.is_file() {
-            let content = fs::read(&path).map_err(io("cannot read", &path))?;
-            found.push((relative, content));
-        }
-    }
-    Ok(())
-}
-
-/// What an earlier build against another kernel may have left in the user's folder, and what is no source at all.
-fn is_output(name: &str) -> bool {
-    let ends = [".o", ".ko", ".mod", ".mod.c", ".cmd", ".a", ".rmeta"];
-    let names = [
-        ".git",
-        "target",
-        "Module.symvers",
-        "modules.order",
-        ".tmp_versions",
-    ];
-    ends.iter().any(|e| name.ends_with(e)) || names.contains(&name)
-}
-
-fn copy_sources(
-    exec: &Exec,
-    folder: &Path,
-    sources: &[(PathBuf, Vec<u8>)],
-    copy: &Path,
-) -> Result<()> {
-    if exec.dry_run {
-        let text = format!("# copy {} to {}", folder.display(), copy.display());
-        return stdout::line(&text);
-    }
-    for (relative, content) in sources {
-        let to = copy.join(relative);
-        let parent = to.parent().unwrap_or(copy);
-        fs::create_dir_all(parent).map_err(io("cannot create", parent))?;
-        fs::write(&to, content).map_err(io("cannot write", &to))?;
-        // Scripts that a Makefile calls have to stay executable.
-        let from = folder.join(relative);
-        let mode = fs::metadata(&from)
-            .map_err(io("cannot read", &from))?
-            .permissions();
-        fs::set_permissions(&to, mode).map_err(io("cannot write", &to))?;
-    }
-    Ok(())
-}
-
 /// A ready `.ko` has to be made for this very kernel; better said here than by the guest.
 fn check_version(exec: &Exec, kernel: &Kernel, file: &Path) -> Result<()> {
     let content = fs::read(file).map_err(io("cannot read", file))?;
@@ -261,7 +199,8 @@ fn vermagic(content: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
-fn file_name(path: &Path) -> String {
+/// The last part of a path.
+pub fn file_name(path: &Path) -> String {
     path.file_name()
         .unwrap_or_default()
         .to_string_lossy()
@@ -276,28 +215,6 @@ fn folder_name(folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn build_outputs_are_no_sources() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "Kbuild",
-            "a.c",
-            "a.o",
-            "a.ko",
-            "a.mod.c",
-            ".a.o.cmd",
-            "Module.symvers",
-            "blob.o_shipped",
-        ] {
-            fs::write(dir.path().join(name), name).unwrap();
-        }
-        fs::create_dir(dir.path().join("sub")).unwrap();
-        fs::write(dir.path().join("sub/b.c"), "b").unwrap();
-        let found = sources(dir.path()).unwrap();
-        let names: Vec<_> = found.iter().map(|(p, _)| p.to_str().unwrap()).collect();
-        assert_eq!(names, ["Kbuild", "a.c", "blob.o_shipped", "sub/b.c"]);
-    }
 
     #[test]
     fn vermagic_is_found_in_the_bytes() {
