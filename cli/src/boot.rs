@@ -16,6 +16,7 @@ use crate::exec::Exec;
 use crate::guest::{self, Plan};
 use crate::initramfs;
 use crate::kernel::Kernel;
+use crate::process;
 use crate::qemu::{self, Files, Machine};
 use crate::root::Env;
 use crate::stdout;
@@ -80,6 +81,8 @@ pub enum End {
     Hang(Duration),
     /// It went away before its last step was done.
     Early(ExitStatus),
+    /// The user ended it.
+    Interrupted,
 }
 
 /// Everything a guest left.
@@ -138,7 +141,11 @@ pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
     running.kill();
     watch.poll(true);
     let log = keep_log(host, &dir.path, &nonce);
-    let end = end?;
+    // Ctrl-C also ends QEMU, and that may be seen first. What the guest has left until then is worth keeping.
+    let end = match process::check() {
+        Err(_) => End::Interrupted,
+        Ok(()) => end?,
+    };
     if let End::Early(status) = end {
         check_started(&watch, status, &qemu_log)?;
     }
@@ -150,7 +157,9 @@ pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
         last_lines: watch.last_lines.into(),
         took: begun.elapsed(),
     };
-    progress.done("guest ended");
+    if outcome.end != End::Interrupted {
+        progress.done("guest ended");
+    }
     Ok(Some(outcome))
 }
 

@@ -9,7 +9,7 @@ use dmasan_report::{text, Finding, Report};
 use include_dir::File;
 
 use crate::args::{jobs_or_default, DemoArgs};
-use crate::boot::{boot, Guest, Host, Outcome};
+use crate::boot::{boot, End, Guest, Host, Outcome};
 use crate::cache::Key;
 use crate::embed::{files, SCENARIOS};
 use crate::error::{io, Error, Exit, Result};
@@ -133,6 +133,9 @@ impl Went {
 
 /// Prints what happened, and judges whether it is what has to happen.
 fn tell(exec: &Exec, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
+    if outcome.end == End::Interrupted {
+        return verdict::of(outcome, plan);
+    }
     let Ok(report) = &outcome.report else {
         verdict::of(outcome, plan)?;
         let text = "the guest's kernel log was not understood";

@@ -8,6 +8,10 @@ use crate::ui::duration;
 
 /// Why a run failed, or its exit code if it did not. Findings are shown in either case.
 pub fn of(outcome: &Outcome, plan: &Plan) -> Result<Exit, Error> {
+    if outcome.end == End::Interrupted {
+        let help = format!("the kernel log until then is {}", outcome.log.display());
+        return Err(Error::interrupted().help(help));
+    }
     if let Some(error) = crash(outcome, plan).or_else(|| failed_module(outcome, plan)) {
         return Err(error);
     }
@@ -44,7 +48,7 @@ fn crash(outcome: &Outcome, plan: &Plan) -> Option<Error> {
         (End::Early(status), None) => {
             format!("the guest powered off early{during}, before its last step was done ({status})")
         }
-        (End::Done, None) => return None,
+        (End::Done | End::Interrupted, None) => return None,
     };
     let mut help = log_help(outcome);
     if matches!(outcome.end, End::Hang(_)) {

@@ -4,6 +4,7 @@
 //! Guests run one after the other. What is missing (kernel, QEMU) makes the tests fail, never pass.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, Once};
@@ -239,11 +240,13 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 #[test]
 fn ctrl_c_ends_the_guest_and_leaves_nothing() {
     let _one = one_guest();
-    let (_dir, script) = script("while :; do sleep 1; done");
-    let mut command = dmasan(&["run", "--script", &script]);
+    let (dir, script) = script("while :; do sleep 1; done");
+    let kept = dir.path().join("kept.log");
+    let mut command = dmasan(&["run", "--script", &script, "--keep-log"]);
     let mut child: Child = command
+        .arg(&kept)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     // The folder of the run begins with the process id, and is on QEMU's command line.
@@ -262,4 +265,8 @@ fn ctrl_c_ends_the_guest_and_leaves_nothing() {
         processes_with(&mark).is_empty().then_some(())
     });
     assert!(qemu.contains("qemu-system-x86_64"), "{qemu}");
+    let mut stderr = String::new();
+    child.stderr.unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(stderr.contains("the kernel log until then is"), "{stderr}");
+    assert!(kept.is_file());
 }
