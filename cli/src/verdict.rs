@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a guest's end means: failure, findings, or nothing; a crash outranks findings, findings outrank a script.
 
+use dmasan_report::text::printable;
+use dmasan_report::TroubleKind;
+
 use crate::boot::{End, Outcome};
 use crate::error::{Error, Exit};
 use crate::guest::{Action, Plan};
 use crate::ui::duration;
+
+/// How many lines of the log are shown from where the kernel got into trouble.
+const TROUBLE_LINES: usize = 25;
 
 /// Why a run failed, or its exit code if it did not. Findings are shown in either case.
 pub fn of(outcome: &Outcome, plan: &Plan) -> Result<Exit, Error> {
@@ -35,7 +41,11 @@ fn log_help(outcome: &Outcome) -> String {
 /// The guest did not live until its last step, or its kernel was in trouble.
 fn crash(outcome: &Outcome, plan: &Plan) -> Option<Error> {
     let trouble = outcome.report.as_ref().ok().and_then(|r| r.worst_trouble());
-    let during = during(outcome, plan);
+    let during = match trouble.and_then(|t| plan.step(t.step?)) {
+        // A task that the kernel killed has ended its step, so the guest's answers do not show it.
+        Some(step) => format!(" in step `{}`", step.text),
+        None => during(outcome, plan),
+    };
     let message = match (&outcome.end, trouble) {
         (_, Some(trouble)) => format!("the guest's kernel failed{during}: {}", trouble.text),
         (End::Panic, None) => format!("the guest's kernel panicked{during}"),
@@ -56,7 +66,7 @@ fn crash(outcome: &Outcome, plan: &Plan) -> Option<Error> {
     }
     Some(
         Error::failed(message)
-            .because(last_lines(outcome))
+            .because(from_trouble(outcome).unwrap_or_else(|| last_lines(outcome)))
             .help(help),
     )
 }
@@ -67,6 +77,24 @@ fn during(outcome: &Outcome, plan: &Plan) -> String {
         None if outcome.answers.results.is_empty() => " while booting".to_owned(),
         None => String::new(),
     }
+}
+
+/// The log from where its trouble began: what follows an oops are registers and other consequences.
+fn from_trouble(outcome: &Outcome) -> Option<String> {
+    let report = outcome.report.as_ref().ok()?;
+    let worst = report.worst_trouble()?;
+    // A panic often is the consequence of an oops before it.
+    let least = worst.kind.min(TroubleKind::Oops);
+    let first = report.trouble.iter().find(|t| t.kind >= least)?;
+    let bytes = std::fs::read(&outcome.log).ok()?;
+    let lines = bytes.split(|b| *b == b'\n');
+    let from = usize::try_from(first.line).ok()?.checked_sub(1)?;
+    let lines: Vec<String> = lines
+        .skip(from)
+        .take(TROUBLE_LINES)
+        .map(|l| format!("  | {}", printable(String::from_utf8_lossy(l).trim_end())))
+        .collect();
+    Some(format!("its console said:\n{}", lines.join("\n")))
 }
 
 fn last_lines(outcome: &Outcome) -> String {
@@ -139,4 +167,52 @@ fn failed_script(outcome: &Outcome, plan: &Plan) -> Option<Error> {
         error.because(format!("it said last:\n{}", tail.join("\n")))
     };
     Some(error.help(log_help(outcome)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::Load;
+    use std::time::Duration;
+
+    #[test]
+    fn an_oops_names_its_step_and_shows_the_log_from_there() {
+        let load = Load {
+            file: "/m/oops.ko".into(),
+            params: Vec::new(),
+            path: "oops".into(),
+        };
+        let plan = Plan::new(&[vec![load]], None);
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let mut lines = vec![
+            "Linux version 7.3.4 (x)".to_owned(),
+            "dmasan: step 77 1 begin oops".to_owned(),
+            "BUG: kernel NULL pointer dereference, address: 0000000000000000".to_owned(),
+            "Oops: 0002 [#1] SMP".to_owned(),
+        ];
+        lines.extend((0..40).map(|n| format!("R{n}: 0000000000000000")));
+        lines.push("dmasan: step 77 1 end rc=137".to_owned());
+        let text = lines.join("\n[    1.000000] ");
+        std::fs::write(&log, format!("[    1.000000] {text}\n")).unwrap();
+        let report = dmasan_report::parse(std::fs::read(&log).unwrap().as_slice()).unwrap();
+        let mut answers = crate::console::Answers::default();
+        for line in ["begin 1", "step 1 rc=137", "done"] {
+            answers.take(line);
+        }
+        let outcome = Outcome {
+            end: End::Done,
+            answers,
+            report: Ok(report),
+            log,
+            last_lines: vec!["R39: 0".to_owned()],
+            took: Duration::ZERO,
+        };
+        let error = of(&outcome, &plan).unwrap_err();
+        let message = error.message();
+        assert!(message.contains("failed in step `oops`: "), "{message}");
+        let said = std::error::Error::source(&error).unwrap().to_string();
+        assert!(said.contains("| [    1.000000] BUG: kernel NULL"), "{said}");
+        assert!(said.contains("R0: ") && !said.contains("R39: "), "{said}");
+    }
 }
