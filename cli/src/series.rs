@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::args::PatchArgs;
 use crate::error::{io, Error, Exit, Result};
-use crate::exec::{Cmd, Exec};
+use crate::exec::{quote, Cmd, Exec};
 use crate::host;
 use crate::mail::{mails, Mail};
 use crate::process;
@@ -39,13 +39,13 @@ fn write(exec: &Exec, dir: &Path) -> Result<()> {
         return Err(Error::usage(text).help("name a new folder, or remove them"));
     }
     if !exec.dry_run {
-        std::fs::create_dir_all(dir).map_err(io("cannot create", dir))?;
+        std::fs::create_dir_all(dir).map_err(|e| unusable(dir, e))?;
     }
     let mut paths = String::new();
     for mail in &mails {
         let path = dir.join(&mail.name);
         if !exec.dry_run {
-            std::fs::write(&path, &mail.text).map_err(io("cannot write", &path))?;
+            std::fs::write(&path, &mail.text).map_err(|e| unusable(&path, e))?;
         }
         paths.push_str(&format!("{}\n", path.display()));
     }
@@ -54,9 +54,19 @@ fn write(exec: &Exec, dir: &Path) -> Result<()> {
     exec.ui.note(&format!(
         "for Linux {}; apply with: git am {}/*.patch",
         SERIES[0],
-        dir.display()
+        quote(dir.as_os_str())
     ));
     Ok(())
+}
+
+/// Where the user wants the patches they cannot be, unless it is only the disk that is full.
+fn unusable(path: &Path, e: std::io::Error) -> Error {
+    if e.kind() == std::io::ErrorKind::StorageFull {
+        return io("cannot write", path)(e);
+    }
+    let text = format!("cannot write {}: {e}", path.display());
+    let error = Error::usage(text).because(e);
+    error.help("give --out a folder that you can write to, or the name of a new one")
 }
 
 /// Applies the series to the user's tree.
@@ -68,10 +78,13 @@ fn onto(exec: &Exec, tree: &Path) -> Result<()> {
     let branch = format!("dmasan/{version}");
     if git.has_branch(&branch)? {
         let text = format!("{} has a branch {branch} already", tree.display());
-        let help = format!(
-            "delete it first: git -C {} branch -D {branch}",
-            tree.display()
-        );
+        let git_c = format!("git -C {}", quote(tree.as_os_str()));
+        let delete = format!("{git_c} branch -D {branch}");
+        // Git does not delete the branch that it is on.
+        let help = match git.current()? == branch {
+            true => format!("leave it and delete it first: {git_c} checkout BRANCH && {delete}"),
+            false => format!("delete it first: {delete}"),
+        };
         return Err(Error::usage(text).help(help));
     }
     let before = git.current()?;
@@ -114,7 +127,10 @@ impl<'a> Git<'a> {
         }
         let git = Self { exec, tree };
         if !tree.is_dir() {
-            return Err(Error::usage(format!("{} is no folder", tree.display())));
+            let text = format!("{} is no folder", tree.display());
+            return Err(Error::usage(text).help(
+                "give the top of a git tree of the kernel, or use --out DIR for the patches alone",
+            ));
         }
         let top = git.ask(&["rev-parse", "--show-toplevel"]).map_err(|e| {
             let text = format!("{} is no git tree", tree.display());

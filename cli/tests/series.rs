@@ -130,7 +130,38 @@ fn an_existing_branch_is_not_overwritten() {
     git(tree.path(), &["branch", "dmasan/7.3.4"]);
     onto(tree.path())
         .code(2)
-        .stderr(contains("has a branch dmasan/7.3.4 already"));
+        .stderr(contains("has a branch dmasan/7.3.4 already"))
+        .stderr(contains("help: delete it first: git -C "));
+    git(tree.path(), &["checkout", "-q", "dmasan/7.3.4"]);
+    onto(tree.path())
+        .code(2)
+        .stderr(contains("checkout BRANCH && git -C "));
+}
+
+#[test]
+fn advice_can_be_pasted_into_a_shell() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("my series");
+    dmasan()
+        .args(["kernel", "patch", "--out"])
+        .arg(&out)
+        .assert()
+        .code(0)
+        .stderr(contains(format!("git am '{}'/*.patch", out.display())));
+}
+
+#[test]
+fn places_where_no_patches_can_be_are_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("afile");
+    std::fs::write(&file, "").unwrap();
+    for out in [file.to_str().unwrap(), "/proc/1/x"] {
+        dmasan()
+            .args(["kernel", "patch", "--out", out])
+            .assert()
+            .code(2)
+            .stderr(contains(out).and(contains("help: give --out a folder")));
+    }
 }
 
 #[test]
@@ -139,7 +170,7 @@ fn a_plain_folder_is_no_git_tree() {
     onto(dir.path()).code(2).stderr(contains("is no git tree"));
     onto(Path::new("/nonexistent"))
         .code(2)
-        .stderr(contains("/nonexistent"));
+        .stderr(contains("/nonexistent is no folder").and(contains("help: ")));
 }
 
 #[test]
