@@ -12,7 +12,7 @@ use dmasan_report::{Options, Parser, Report, Unparseable};
 use crate::cache::Cache;
 use crate::console::{Answers, Tail};
 use crate::error::{io, Error, Result};
-use crate::exec::Exec;
+use crate::exec::{Cmd, Exec};
 use crate::guest::{self, Plan};
 use crate::initramfs;
 use crate::kernel::Kernel;
@@ -113,12 +113,15 @@ pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
     let command = qemu::command(program, guest.machine, &files, guest.cmdline);
     let init = guest::init(guest.plan, &nonce);
     if host.exec.dry_run {
+        // QEMU's own line has the paths that it sees inside of the environment.
+        let outside = run_root(&host.env).join(run_name(&nonce));
+        stdout::line(&Cmd::new("mkdir").arg("-p").arg(&outside).to_shell())?;
         for name in [Files::INITRD]
             .map(str::to_owned)
             .into_iter()
             .chain(qemu::drives(guest.machine))
         {
-            stdout::line(&format!("# write {}", files.dir.join(name).display()))?;
+            stdout::line(&format!("# write {}", outside.join(name).display()))?;
         }
         host.exec.spawn(&command, None)?;
         return Ok(None);

@@ -139,7 +139,7 @@ fn a_timeout_of_nothing_or_of_ages_is_refused() {
 fn guest_lines(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {
-        let program = ["# ", "make -C ", "qemu-system-x86_64 "];
+        let program = ["# ", "mkdir ", "make -C ", "qemu-system-x86_64 "];
         let found = program
             .iter()
             .filter_map(|p| line.find(p).map(|at| &line[at..]))
