@@ -67,7 +67,7 @@ fn text(bytes: &[u8]) -> String {
     line.trim_end_matches('\r').to_owned()
 }
 
-/// What a guest has answered so far. `begin N`, `step N rc=R`, `| text` of step N, `done`.
+/// What a guest has answered so far. `begin N`, `step N rc=R`, `| text` of step N, `reported N`, `done`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Answers {
     /// Results of the steps that ended, in order: number and exit status.
@@ -76,6 +76,8 @@ pub struct Answers {
     pub output: Vec<(u32, String)>,
     /// The step that has begun and not ended.
     pub current: Option<u32>,
+    /// Pages with a report that were still mapped at the end.
+    pub reported: u64,
     /// Everything was carried out.
     pub done: bool,
 }
@@ -96,6 +98,8 @@ impl Answers {
                 self.results.push((number, rc));
                 self.current = None;
             }
+        } else if let Some(pages) = line.strip_prefix("reported ") {
+            self.reported = pages.parse().unwrap_or(0);
         } else if line == "done" {
             self.done = true;
         }
@@ -163,8 +167,9 @@ mod tests {
         assert_eq!(answers.results, [(1, 1)]);
         assert_eq!(answers.output_of(1), ["insmod: it failed", "step 7 rc=0"]);
         assert_eq!((answers.current, answers.done), (Some(2), false));
+        answers.take("reported 3");
         answers.take("done");
-        assert!(answers.done);
+        assert!(answers.done && answers.reported == 3);
         assert_eq!(answers.result(2), None);
     }
 }

@@ -198,6 +198,9 @@ script() {
 	{ sh /script 2>&1; echo $? >/tmp/rc; } | quoted
 	end "$1" "$(cat /tmp/rc)"
 }
+
+# How many pages keep further bugs with them silent; nothing without the sanitizer.
+reported() { sed -n 's/^pages_reported: /reported /p' /sys/kernel/debug/dmasan/stats 2>/dev/null; }
 "#;
 
 /// The init script of a plan. `nonce` marks the steps of this run in the kernel log.
@@ -216,7 +219,7 @@ pub fn init(plan: &Plan, nonce: &str) -> String {
         number += 1;
         text.push_str(&format!("{}\n", call(step, number, &modules)));
     }
-    text.push_str("echo done\nsync\nreboot -f\n");
+    text.push_str("reported\necho done\nsync\nreboot -f\n");
     text
 }
 
@@ -308,7 +311,7 @@ mod tests {
         );
         assert!(
             init.ends_with(
-                "unload 2 'unload a b s=it'\\''s $x' 'a b'\necho done\nsync\nreboot -f\n"
+                "unload 2 'unload a b s=it'\\''s $x' 'a b'\nreported\necho done\nsync\nreboot -f\n"
             ),
             "{init}"
         );
@@ -325,7 +328,7 @@ mod tests {
     fn an_empty_plan_only_boots() {
         let init = init(&Plan::default(), "1");
         assert!(
-            init.contains("work() {\n\t:\n}\nwork\necho done\n"),
+            init.contains("work() {\n\t:\n}\nwork\nreported\necho done\n"),
             "{init}"
         );
     }

@@ -106,7 +106,22 @@ fn finish(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Result
     }
     // Files first: standard output may be what fails.
     stdout::print(&text(exec, plan, outcome))?;
+    if let Some(note) = still_mapped(outcome.answers.reported) {
+        exec.ui.note(&note);
+    }
     verdict::of(outcome, plan)
+}
+
+/// A page is reported once until it is unmapped, so a silence of later steps can be due to an earlier bug.
+fn still_mapped(pages: u64) -> Option<String> {
+    let (are, them) = match pages {
+        0 => return None,
+        1 => ("page is", "it"),
+        _ => ("pages are", "one of them"),
+    };
+    Some(format!(
+        "note: {pages} reported {are} still mapped; another bug with {them} is not reported"
+    ))
 }
 
 /// The script's output, the report, and where the log is.
@@ -139,5 +154,22 @@ pub fn count(number: usize, what: &str) -> String {
         0 => format!("no {what}s"),
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_stay_silent_are_told() {
+        assert_eq!(still_mapped(0), None);
+        let note = still_mapped(1).unwrap();
+        assert!(note.starts_with("note: 1 reported page is still mapped"));
+        let note = still_mapped(8).unwrap();
+        assert_eq!(
+            note,
+            "note: 8 reported pages are still mapped; another bug with one of them is not reported"
+        );
     }
 }
