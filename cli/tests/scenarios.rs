@@ -120,6 +120,7 @@ macro_rules! scenarios {
 scenarios! {
     rust Rust:
         ahci_isa_bridge "ahci-isa-bridge",
+        domain_gone "domain-gone",
         e1000e_traffic "e1000e-traffic",
         edu_page "edu-page",
         failed_map "failed-map",
@@ -139,6 +140,7 @@ scenarios! {
         sg_segment "sg-segment",
         vmalloc "vmalloc";
     c C:
+        domain_gone "domain-gone",
         e1000e_traffic "e1000e-traffic",
         edu_page "edu-page",
         failed_map "failed-map",

@@ -3,7 +3,7 @@
 //! What is a finding: every rule by which a page that is allocated or freed is reported, or is not.
 
 use super::addr::Pfn;
-use super::counts::{Counts, Memory};
+use super::counts::{Counts, Look, Memory};
 use super::direct::Direct;
 
 /// Mappings that are meant to stay, whatever happens to the page.
@@ -21,20 +21,29 @@ impl<'a> Intent<'a> {
         Intent(Some(direct))
     }
 
-    /// Whether a page with this mapping count is to be reported.
+    /// Reads the state of one page with `look`, and tells whether the page is to be reported.
     ///
-    /// If the registry is being changed just now, the answer is no: a missed finding is better than
-    /// a false one, and the page is looked at again when it is next allocated or freed.
-    pub fn is_finding(&self, pfn: Pfn, count: i32) -> bool {
-        if count == 0 {
-            return false;
-        }
-        match self.0 {
-            None => true,
-            Some(direct) => direct
-                .covering(pfn)
-                .is_some_and(|intended| count < 0 || count as u32 > intended),
-        }
+    /// If the registry is changed meanwhile, it is not: a missed finding is better than a false
+    /// one, and the page is looked at again when it is next allocated or freed. A page of a
+    /// registered range is a finding only if it is mapped more often than meant; a count that is
+    /// too low there may be one that another CPU is just changing.
+    pub(super) fn judge(
+        &self,
+        pfn: Pfn,
+        look: impl FnOnce() -> Option<Look>,
+    ) -> Option<(Look, bool)> {
+        let mark = self.0.map(|direct| direct.begin());
+        let look = look()?;
+        let is_finding = look.count != 0
+            && match (self.0, mark) {
+                (Some(direct), Some(mark)) => match direct.covering(pfn, mark) {
+                    Some(0) => true,
+                    Some(intended) => look.count > 0 && look.count as u32 > intended,
+                    None => false,
+                },
+                _ => true,
+            };
+        Some((look, is_finding))
     }
 }
 
@@ -65,16 +74,13 @@ pub fn inspect<M: Memory>(
     let mut hit: Option<Hit> = None;
     let mut news = false;
     for pfn in (first.0..).take(pages as usize).map(Pfn) {
-        let Some(look) = counts.look(pfn) else {
+        let Some((look, is_finding)) = intent.judge(pfn, || counts.look(pfn)) else {
             continue;
         };
-        if look.count == 0 {
-            if look.reported {
-                counts.forget_report(pfn);
-            }
-            continue;
+        if look.count == 0 && look.reported {
+            counts.forget_report(pfn);
         }
-        if !intent.is_finding(pfn, look.count) {
+        if !is_finding {
             continue;
         }
         news |= !look.reported;

@@ -195,9 +195,8 @@ impl<M: Memory> Counts<M> {
     pub fn mark_reported(&self, first: Pfn, pages: u64, intent: &Intent<'_>) -> u64 {
         let mut new = 0;
         for pfn in (first.0..).take(pages as usize).map(Pfn) {
-            let is_finding = self
-                .look(pfn)
-                .is_some_and(|look| intent.is_finding(pfn, look.count));
+            let judged = intent.judge(pfn, || self.look(pfn));
+            let is_finding = judged.is_some_and(|(_, is_finding)| is_finding);
             if is_finding && self.with_slot(pfn, |slot| slot.page.mark()) == Some(true) {
                 self.marked.add(1);
                 new += 1;
@@ -252,14 +251,17 @@ impl<M: Memory> Counts<M> {
     #[cold]
     fn forget_reports(&self, span: &Span) {
         for segment in span.segments() {
-            for pfn in (segment.first.0..=segment.last.0).map(Pfn) {
-                if self
-                    .look(pfn)
-                    .is_some_and(|look| look.reported && look.count == 0)
-                {
-                    self.forget_report(pfn);
+            let pages = (segment.last.0 - segment.first.0).saturating_add(1);
+            self.each_chunk(segment.first, pages, |section, from, to| {
+                let above = self.above(section, from);
+                for index in from..=to {
+                    let counter = &section.slot(index).page;
+                    // A count of 0, and the mark.
+                    if counter.raw().wrapping_add(above) == REPORTED && counter.unmark() {
+                        self.marked.add(u64::MAX);
+                    }
                 }
-            }
+            });
         }
     }
 

@@ -7,9 +7,18 @@ use super::primitive::{full_barrier, relax, Long};
 
 /// How often a page is mapped on purpose.
 pub trait Direct {
-    /// The number of registered mappings that cover `pfn`; `None` if that cannot be told just now.
-    fn covering(&self, pfn: Pfn) -> Option<u32>;
+    /// A mark to be taken before the count of a page is read.
+    fn begin(&self) -> Mark;
+
+    /// The number of units by which registered mappings have `pfn` mapped, to be asked after its
+    /// count was read; `None` if the registry was changed since `mark`, so that the two do not
+    /// belong together.
+    fn covering(&self, pfn: Pfn, mark: Mark) -> Option<u32>;
 }
+
+/// A state of the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
 
 /// A fixed number of ranges, each of one owner (a domain).
 ///
@@ -26,6 +35,7 @@ pub struct Ranges<const N: usize> {
     /// Covers every range that found no entry of its own.
     rest: Entry,
     widened: Long,
+    orphans: Long,
 }
 
 struct Entry {
@@ -33,8 +43,8 @@ struct Entry {
     owner: Long,
     first: Long,
     last: Long,
-    /// Mappings that the entry stands for; more than one only after it was widened.
-    times: Long,
+    /// Units that the entry adds to the count of each page.
+    units: Long,
 }
 
 impl Entry {
@@ -43,14 +53,14 @@ impl Entry {
             owner: Long::new(0),
             first: Long::new(0),
             last: Long::new(0),
-            times: Long::new(0),
+            units: Long::new(0),
         }
     }
 
-    fn set(&self, owner: u64, first: Pfn, last: Pfn, times: u64) {
+    fn set(&self, owner: u64, first: Pfn, last: Pfn, units: u64) {
         self.first.store(first.0);
         self.last.store(last.0);
-        self.times.store(times);
+        self.units.store(units);
         self.owner.store(owner);
     }
 }
@@ -63,15 +73,17 @@ impl<const N: usize> Ranges<N> {
             entries: [const { Entry::free() }; N],
             rest: Entry::free(),
             widened: Long::new(0),
+            orphans: Long::new(0),
         }
     }
 
-    /// Registers a mapping of `first..=last` by `owner` (not 0). To be called before the range is
-    /// mapped.
-    pub fn insert(&self, owner: u64, first: Pfn, last: Pfn) {
+    /// Registers a mapping of `first..=last` by `owner` (even, not 0), which is going to add up to
+    /// `units` to the count of each page. To be called before the range is mapped.
+    pub fn insert(&self, owner: u64, first: Pfn, last: Pfn, units: u32) {
+        let units = u64::from(units);
         self.write(|entries| {
             if let Some(entry) = entries.iter().find(|e| e.owner.load() == 0) {
-                entry.set(owner, first, last, 1);
+                entry.set(owner, first, last, units);
                 return;
             }
             let rest = &self.rest;
@@ -80,7 +92,12 @@ impl<const N: usize> Ranges<N> {
                 from = from.min(rest.first.load());
                 to = to.max(rest.last.load());
             }
-            rest.set(u64::MAX, Pfn(from), Pfn(to), rest.times.load() + 1);
+            rest.set(
+                u64::MAX,
+                Pfn(from),
+                Pfn(to),
+                rest.units.load().wrapping_add(units),
+            );
             self.widened.add(1);
         });
         // The range is mapped after this: whoever sees its count sees its entry.
@@ -99,10 +116,41 @@ impl<const N: usize> Ranges<N> {
         });
     }
 
-    /// One range of `owner`, if it has any.
-    pub fn peek(&self, owner: u64) -> Option<(Pfn, Pfn)> {
-        let entry = self.entries.iter().find(|e| e.owner.load() == owner)?;
-        Some((Pfn(entry.first.load()), Pfn(entry.last.load())))
+    /// Calls `each` with the ranges of `owner`, which nobody else changes meanwhile.
+    pub fn each(&self, owner: u64, mut each: impl FnMut(Pfn, Pfn)) {
+        for entry in self.entries.iter().filter(|e| e.owner.load() == owner) {
+            each(Pfn(entry.first.load()), Pfn(entry.last.load()));
+        }
+    }
+
+    /// Gives the ranges of `owner` another one that nobody else has or will have, and returns it:
+    /// the owner's number may be used anew before its ranges are gone. 0 if it has no ranges.
+    pub fn orphan(&self, owner: u64) -> u64 {
+        if !self.entries.iter().any(|e| e.owner.load() == owner) {
+            return 0;
+        }
+        let mut orphan = 0;
+        self.write(|entries| {
+            // Odd, and so nobody's address.
+            orphan = self.orphans.load().wrapping_mul(2).wrapping_add(1);
+            self.orphans.add(1);
+            for entry in entries.iter().filter(|e| e.owner.load() == owner) {
+                entry.owner.store(orphan);
+            }
+        });
+        orphan
+    }
+
+    /// Takes out all ranges of `owner`, which are no longer counted.
+    pub fn remove_all(&self, owner: u64) {
+        if owner == 0 {
+            return;
+        }
+        self.write(|entries| {
+            for entry in entries.iter().filter(|e| e.owner.load() == owner) {
+                entry.set(0, Pfn(0), Pfn(0), 0);
+            }
+        });
     }
 
     /// The number of entries and of pages in them; pages that several entries cover count for each.
@@ -144,21 +192,25 @@ impl<const N: usize> Default for Ranges<N> {
 }
 
 impl<const N: usize> Direct for Ranges<N> {
-    fn covering(&self, pfn: Pfn) -> Option<u32> {
-        // Pairs with the barrier in insert(): the caller has read the counts of the page before.
+    fn begin(&self) -> Mark {
+        // The count is read after this: it is not older than the state that the mark stands for.
+        let mark = Mark(self.generation.load());
         full_barrier();
-        let generation = self.generation.load();
-        if generation & 1 != 0 {
-            return None;
-        }
-        let mut times = 0;
+        mark
+    }
+
+    fn covering(&self, pfn: Pfn, mark: Mark) -> Option<u32> {
+        // Pairs with the barrier in insert(): whose count was seen, its entry is seen too.
+        full_barrier();
+        let mut units = 0u64;
         for entry in self.entries.iter().chain([&self.rest]) {
-            if entry.owner.load() != 0 && entry.first.load() <= pfn.0 && pfn.0 <= entry.last.load()
-            {
-                times += entry.times.load();
+            let (first, last) = (entry.first.load(), entry.last.load());
+            if entry.owner.load() != 0 && first <= pfn.0 && pfn.0 <= last {
+                units = units.saturating_add(entry.units.load());
             }
         }
-        (self.generation.load() == generation).then_some(times as u32)
+        let settled = mark.0 & 1 == 0 && self.generation.load() == mark.0;
+        settled.then_some(units.min(u64::from(u32::MAX)) as u32)
     }
 }
 
@@ -166,39 +218,63 @@ impl<const N: usize> Direct for Ranges<N> {
 mod tests {
     use super::*;
 
+    fn covering<const N: usize>(ranges: &Ranges<N>, pfn: u64) -> Option<u32> {
+        ranges.covering(Pfn(pfn), ranges.begin())
+    }
+
     #[test]
-    fn ranges_are_counted_per_owner() {
+    fn units_are_counted_per_owner() {
         let ranges = Ranges::<4>::new();
-        ranges.insert(1, Pfn(0), Pfn(4095));
-        ranges.insert(2, Pfn(0), Pfn(15));
-        assert_eq!(ranges.covering(Pfn(15)), Some(2));
-        assert_eq!(ranges.covering(Pfn(16)), Some(1));
-        assert_eq!(ranges.covering(Pfn(4096)), Some(0));
+        ranges.insert(2, Pfn(0), Pfn(4095), 1);
+        ranges.insert(4, Pfn(0), Pfn(15), 16);
+        assert_eq!(covering(&ranges, 15), Some(17));
+        assert_eq!(covering(&ranges, 16), Some(1));
+        assert_eq!(covering(&ranges, 4096), Some(0));
         assert_eq!(ranges.totals(), (2, 4112));
-        assert_eq!(ranges.peek(1), Some((Pfn(0), Pfn(4095))));
-        ranges.remove(1, Pfn(0), Pfn(4095));
-        assert_eq!(ranges.peek(1), None);
-        assert_eq!(ranges.covering(Pfn(15)), Some(1));
+        ranges.remove(2, Pfn(0), Pfn(4095));
+        assert_eq!(covering(&ranges, 15), Some(16));
+    }
+
+    #[test]
+    fn orphans_stay_until_they_are_removed() {
+        let ranges = Ranges::<4>::new();
+        ranges.insert(2, Pfn(0), Pfn(0), 1);
+        ranges.insert(2, Pfn(8), Pfn(9), 1);
+        assert_eq!(ranges.orphan(4), 0);
+        let orphan = ranges.orphan(2);
+        // The next domain has the same address.
+        ranges.insert(2, Pfn(0), Pfn(0), 1);
+        assert_eq!(covering(&ranges, 0), Some(2));
+        ranges.remove_all(orphan);
+        assert_eq!(covering(&ranges, 0), Some(1));
+        assert_eq!(covering(&ranges, 8), Some(0));
+        let mut left = Vec::new();
+        ranges.each(2, |first, last| left.push((first, last)));
+        assert_eq!(left, [(Pfn(0), Pfn(0))]);
     }
 
     #[test]
     fn a_full_registry_covers_too_much_rather_than_too_little() {
         let ranges = Ranges::<2>::new();
-        ranges.insert(1, Pfn(0), Pfn(0));
-        ranges.insert(1, Pfn(10), Pfn(11));
-        ranges.insert(2, Pfn(20), Pfn(21));
-        ranges.insert(2, Pfn(30), Pfn(31));
+        ranges.insert(2, Pfn(0), Pfn(0), 1);
+        ranges.insert(2, Pfn(10), Pfn(11), 1);
+        ranges.insert(4, Pfn(20), Pfn(21), 1);
+        ranges.insert(4, Pfn(30), Pfn(31), 1);
         assert_eq!(ranges.widened(), 2);
-        assert_eq!(ranges.covering(Pfn(10)), Some(1));
-        assert_eq!(ranges.covering(Pfn(25)), Some(2));
-        assert_eq!(ranges.covering(Pfn(32)), Some(0));
-        assert_eq!(ranges.peek(2), None);
+        assert_eq!(covering(&ranges, 10), Some(1));
+        assert_eq!(covering(&ranges, 25), Some(2));
+        assert_eq!(covering(&ranges, 32), Some(0));
+        assert_eq!(ranges.orphan(4), 0);
     }
 
     #[test]
-    fn a_change_under_way_gives_no_answer() {
+    fn a_change_in_between_gives_no_answer() {
         let ranges = Ranges::<2>::new();
-        ranges.write(|_| assert_eq!(ranges.covering(Pfn(0)), None));
-        assert_eq!(ranges.covering(Pfn(0)), Some(0));
+        ranges.write(|_| assert_eq!(covering(&ranges, 0), None));
+        let mark = ranges.begin();
+        assert_eq!(ranges.covering(Pfn(0), mark), Some(0));
+        ranges.insert(2, Pfn(7), Pfn(7), 1);
+        assert_eq!(ranges.covering(Pfn(0), mark), None);
+        assert_eq!(covering(&ranges, 0), Some(0));
     }
 }

@@ -7,7 +7,7 @@ use super::check::Hit;
 use super::primitive::{relax, Long};
 
 /// How often a second reporter looks whether the first is done before it gives up.
-const PATIENCE: u32 = 1 << 22;
+const PATIENCE: u32 = 1 << 18;
 
 /// How many pages apart two pages may be and still belong to one report.
 const REACH: u64 = 4096;

@@ -28,6 +28,7 @@ static const struct {
 	{ "vmalloc", case_vmalloc },
 	{ "cpu", case_cpu },
 	{ "domain", case_domain },
+	{ "gone", case_gone },
 	{ "huge", case_huge },
 	{ "huge_pages", case_huge_pages },
 	{ "again", case_again },

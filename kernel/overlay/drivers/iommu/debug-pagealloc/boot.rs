@@ -27,7 +27,8 @@ unsafe extern "C" fn sort(dev: *mut bindings::device, data: *mut c_void) -> c_in
     // SAFETY: The device is valid, and registered while the bus walks over it.
     let domain = unsafe { bindings::iommu_get_domain_for_dev(dev) };
     if !domain.is_null() {
-        // SAFETY: The domain of a registered device is valid.
+        // SAFETY: The domain is that of the device's group, which lives as long as the device, and the
+        // bus holds the device. It is replaced only through sysfs, and there is no user space yet.
         if unsafe { (*domain).type_ } & bindings::__IOMMU_DOMAIN_PAGING != 0 {
             devices.translated += 1;
         } else {
@@ -37,7 +38,8 @@ unsafe extern "C" fn sort(dev: *mut bindings::device, data: *mut c_void) -> c_in
     0
 }
 
-/// Says on one line that the sanitizer is on. All IOMMUs that are built in have probed by now.
+/// Says on one line that the sanitizer is on. IOMMUs that are built in have been probed by now; one
+/// whose driver is a module comes later, and what is behind it is tracked all the same.
 ///
 /// # Safety
 ///

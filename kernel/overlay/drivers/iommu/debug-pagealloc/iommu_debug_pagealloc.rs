@@ -131,9 +131,6 @@ pub unsafe extern "C" fn __iommu_debug_unmap_end(
 
 /// The entries that mapped `size` bytes at `phys` in `domain` have been cleared.
 ///
-/// `phys` is the largest address if the page table code could not tell what it cleared; then
-/// nothing is counted.
-///
 /// # Safety
 ///
 /// `domain` points to a valid domain.
@@ -143,52 +140,134 @@ pub unsafe extern "C" fn __iommu_debug_unmapped(
     phys: bindings::phys_addr_t,
     size: usize,
 ) {
-    if phys == bindings::phys_addr_t::MAX {
-        STATS.untranslated.add(1);
-        return;
-    }
     // SAFETY: By the function's requirement.
     if let Some(span) = unsafe { span(domain, phys, size) } {
         COUNTS.unmap(&span);
     }
 }
 
-/// How many of `size` bytes at `iova` map consecutive memory, and where (`phys`).
+/// Stands for the address of what is not mapped.
+const NOT_MAPPED: u64 = u64::MAX;
+
+/// Looks up what the next of `size` bytes at `iova` are mapped to, as far as `state` has room,
+/// unless it is known already. Returns for how many bytes it is known.
 ///
-/// For page table drivers that do not report what they clear: an unmap of just this run clears just
-/// that memory. Where nothing is mapped at `iova`, `phys` is left alone and `size` returned. The
-/// time grows with the run: one translation for each granule.
+/// For page table drivers that do not report what they clear. Takes one translation for each
+/// granule; none is looked up twice, also if the driver unmaps less at once.
 ///
 /// # Safety
 ///
 /// - `domain` points to a valid domain that can translate.
-/// - `phys` is valid for a write.
+/// - `state` points to a state that nobody else uses; its `size` is 0 at the start of an unmap.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_unmap_run(
+pub unsafe extern "C" fn __iommu_debug_unmap_ahead(
     domain: *mut bindings::iommu_domain,
     iova: usize,
     size: usize,
-    phys: *mut bindings::phys_addr_t,
+    state: *mut bindings::iommu_debug_unmap,
 ) -> usize {
     // SAFETY: By the function's requirement.
-    let granule = unsafe { granule(domain) };
-    // SAFETY: By the function's requirement.
-    let Some(start) = (unsafe { translate(domain, iova as u64, granule) }) else {
-        return size;
-    };
-    // SAFETY: By the function's requirement.
-    unsafe { phys.write(start) };
-
-    let mut run = granule;
-    while run < size as u64 {
+    let state = unsafe { &mut *state };
+    if state.size == 0 {
         // SAFETY: By the function's requirement.
-        let next = unsafe { translate(domain, (iova as u64).wrapping_add(run), granule) };
-        if next != start.checked_add(run) {
-            break;
-        }
-        run += granule;
+        unsafe { look_ahead(domain, iova as u64, size, state) };
     }
-    run.min(size as u64) as usize
+    state.size.min(size)
+}
+
+/// Fills `state` with what the bytes at `iova` are mapped to.
+///
+/// # Safety
+///
+/// `domain` points to a valid domain that can translate.
+unsafe fn look_ahead(
+    domain: *mut bindings::iommu_domain,
+    iova: u64,
+    size: usize,
+    state: &mut bindings::iommu_debug_unmap,
+) {
+    // SAFETY: By the function's requirement.
+    let granule = unsafe { granule(domain) };
+    (state.first, state.end) = (0, 0);
+    while state.size < size {
+        let at = iova.wrapping_add(state.size as u64);
+        // SAFETY: By the function's requirement.
+        let phys = unsafe { translate(domain, at, granule) }.unwrap_or(NOT_MAPPED);
+        let last = state.run.get_mut((state.end as usize).wrapping_sub(1));
+        match last.filter(|run| phys == follows(run.phys, run.size)) {
+            Some(run) => run.size += granule as usize,
+            None => {
+                let Some(run) = state.run.get_mut(state.end as usize) else {
+                    return;
+                };
+                (run.phys, run.size) = (phys, granule as usize);
+                state.end += 1;
+            }
+        }
+        state.size += granule as usize;
+    }
+}
+
+/// The address that continues a run of `size` bytes at `phys`.
+fn follows(phys: u64, size: usize) -> u64 {
+    match phys {
+        NOT_MAPPED => NOT_MAPPED,
+        _ => phys.wrapping_add(size as u64),
+    }
+}
+
+/// The next `unmapped` bytes that were looked up have been unmapped: counts them down.
+///
+/// If that is more than was looked up, the driver has cleared the rest of its last entry, whose
+/// memory is consecutive.
+///
+/// # Safety
+///
+/// - `domain` points to a valid domain.
+/// - `state` points to a state that nobody else uses.
+#[export]
+pub unsafe extern "C" fn __iommu_debug_unmap_done(
+    domain: *mut bindings::iommu_domain,
+    state: *mut bindings::iommu_debug_unmap,
+    unmapped: usize,
+) {
+    // SAFETY: By the function's requirement.
+    let state = unsafe { &mut *state };
+    let mut left = unmapped;
+    let mut phys = NOT_MAPPED;
+    while left > 0 && state.first < state.end {
+        let Some(run) = state.run.get_mut(state.first as usize) else {
+            break;
+        };
+        let size = left.min(run.size);
+        // SAFETY: By the function's requirement.
+        unsafe { cleared(domain, run.phys, size) };
+        phys = follows(run.phys, size);
+        (run.phys, run.size) = (phys, run.size - size);
+        if run.size == 0 {
+            state.first += 1;
+        }
+        left -= size;
+        state.size = state.size.saturating_sub(size);
+    }
+    if left > 0 {
+        // SAFETY: By the function's requirement.
+        unsafe { cleared(domain, phys, left) };
+    }
+}
+
+/// Counts a cleared part of a run down.
+///
+/// # Safety
+///
+/// `domain` points to a valid domain.
+unsafe fn cleared(domain: *mut bindings::iommu_domain, phys: u64, size: usize) {
+    if phys == NOT_MAPPED {
+        STATS.untranslated.add(1);
+    // SAFETY: By the function's requirement.
+    } else if let Some(span) = unsafe { span(domain, phys, size) } {
+        COUNTS.unmap(&span);
+    }
 }
 
 /// What the granule at `iova` is mapped to.
@@ -211,7 +290,7 @@ unsafe fn translate(domain: *mut bindings::iommu_domain, iova: u64, granule: u64
 ///
 /// # Safety
 ///
-/// None; the domain's address serves as a name. Unsafe because all exported functions are.
+/// `domain` points to a valid domain.
 #[export]
 pub unsafe extern "C" fn __iommu_debug_direct_map(
     domain: *mut bindings::iommu_domain,
@@ -219,7 +298,11 @@ pub unsafe extern "C" fn __iommu_debug_direct_map(
     size: usize,
 ) {
     if let Some((first, last)) = pages(phys, size) {
-        DIRECT.insert(domain as u64, first, last);
+        // SAFETY: By the function's requirement.
+        let granule = unsafe { granule(domain) };
+        // What a page counts at most: its granules, all of them mapped.
+        let units = (1u64 << GEOMETRY.page_shift()) >> granule.trailing_zeros();
+        DIRECT.insert(domain as u64, first, last, units.max(1) as u32);
     }
 }
 
@@ -239,31 +322,56 @@ pub unsafe extern "C" fn __iommu_debug_direct_unmap(
     }
 }
 
-/// `domain` is about to be freed: its direct regions end with it.
+/// `domain` is about to be freed. Returns a name for its direct regions, which stay registered
+/// until their pages are counted down: by the page table code that reports what it clears, or here.
 ///
 /// # Safety
 ///
 /// `domain` points to a valid domain; it can still translate if it has direct regions.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_domain_free(domain: *mut bindings::iommu_domain) {
-    while let Some((first, last)) = DIRECT.peek(domain as u64) {
-        // SAFETY: By the function's requirement.
-        let granule = unsafe { granule(domain) };
-        let end = (last.0 + 1) << GEOMETRY.page_shift();
-        let mut phys = first.0 << GEOMETRY.page_shift();
-        while phys < end {
-            // What is not mapped any more has been counted down already.
+pub unsafe extern "C" fn __iommu_debug_domain_free(domain: *mut bindings::iommu_domain) -> u64 {
+    // SAFETY: By the function's requirement.
+    if !unsafe { (*domain).is_iommupt } {
+        DIRECT.each(domain as u64, |first, last| {
             // SAFETY: By the function's requirement.
-            if unsafe { translate(domain, phys, granule) } == Some(phys) {
-                if let Some(span) = Span::new(phys, granule, granule, GEOMETRY) {
-                    COUNTS.unmap(&span);
-                }
-            }
-            phys += granule;
-        }
-        // Only now: as long as a page is counted, it is known to be meant.
-        DIRECT.remove(domain as u64, first, last);
+            unsafe { forget_direct(domain, first, last) }
+        });
     }
+    DIRECT.orphan(domain as u64)
+}
+
+/// Counts down what `domain` still maps of a direct region.
+///
+/// # Safety
+///
+/// `domain` points to a valid domain that can translate.
+unsafe fn forget_direct(domain: *mut bindings::iommu_domain, first: Pfn, last: Pfn) {
+    // SAFETY: By the function's requirement.
+    let granule = unsafe { granule(domain) };
+    let mut phys = first.0 << GEOMETRY.page_shift();
+    let last = (last.0 << GEOMETRY.page_shift()) | ((1 << GEOMETRY.page_shift()) - 1);
+    while phys <= last {
+        // SAFETY: By the function's requirement.
+        if unsafe { translate(domain, phys, granule) } == Some(phys) {
+            if let Some(span) = Span::new(phys, granule, granule, GEOMETRY) {
+                COUNTS.unmap(&span);
+            }
+        }
+        let Some(next) = phys.checked_add(granule) else {
+            break;
+        };
+        phys = next;
+    }
+}
+
+/// The domain that [`__iommu_debug_domain_free`] returned `cookie` for is gone.
+///
+/// # Safety
+///
+/// None; unsafe because all exported functions are.
+#[export]
+pub unsafe extern "C" fn __iommu_debug_domain_freed(cookie: u64) {
+    DIRECT.remove_all(cookie);
 }
 
 /// The pages that a byte range touches.

@@ -75,4 +75,5 @@ void iommu_debug_dump_page_owner(unsigned long pfn)
 #endif
 }
 
-late_initcall(iommu_debug_late_init);
+/* After deferred probes. */
+late_initcall_sync(iommu_debug_late_init);

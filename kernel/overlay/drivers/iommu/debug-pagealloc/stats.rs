@@ -29,7 +29,7 @@ pub(crate) struct Stats {
     pub(crate) over_unmaps: Long,
     /// Unmaps that removed less than they were asked for.
     pub(crate) short_unmaps: Long,
-    /// Unmaps of a page table driver that could not be translated.
+    /// Parts of unmaps that were not mapped, as far as could be told.
     pub(crate) untranslated: Long,
 }
 

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A paging domain that is freed with its mappings, as VFIO does if another domain has
+ * the same memory: what was mapped there is reachable no longer, and may be freed. The
+ * bug is to free it while the domain is still there.
+ */
+#include <linux/err.h>
+#include <linux/gfp.h>
+#include <linux/iommu.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+
+#include "cases.h"
+
+#define ORDER	get_order(SZ_2M)
+
+int case_gone(struct device *dev, bool bug)
+{
+	struct iommu_domain *domain;
+	struct page *page, *huge;
+	int ret = -ENOMEM;
+
+	domain = iommu_paging_domain_alloc(dev);
+	if (IS_ERR(domain))
+		return PTR_ERR(domain);
+
+	page = alloc_page(GFP_KERNEL);
+	huge = alloc_pages(GFP_KERNEL, ORDER);
+	if (!page || !huge)
+		goto out;
+
+	ret = iommu_map(domain, SZ_1M, page_to_phys(page), PAGE_SIZE,
+			IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+	if (!ret)
+		ret = iommu_map(domain, SZ_2M, page_to_phys(huge), SZ_2M,
+				IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+	if (!ret && bug) {
+		__free_page(page);
+		page = NULL;
+	}
+out:
+	iommu_domain_free(domain);
+	if (huge)
+		__free_pages(huge, ORDER);
+	if (page)
+		__free_page(page);
+	return ret;
+}
