@@ -27,8 +27,9 @@ unsafe extern "C" fn sort(dev: *mut bindings::device, data: *mut c_void) -> c_in
     // SAFETY: The device is valid, and registered while the bus walks over it.
     let domain = unsafe { bindings::iommu_get_domain_for_dev(dev) };
     if !domain.is_null() {
-        // SAFETY: The domain is that of the device's group, which lives as long as the device, and the
-        // bus holds the device. It is replaced only through sysfs, and there is no user space yet.
+        // SAFETY: The domain is that of the device's group, which lives as long as the device, and
+        // the bus holds the device. It is replaced only through sysfs, and there is no user space
+        // yet.
         if unsafe { (*domain).type_ } & bindings::__IOMMU_DOMAIN_PAGING != 0 {
             devices.translated += 1;
         } else {
