@@ -140,7 +140,6 @@ scenarios! {
         sg_segment "sg-segment",
         vmalloc "vmalloc";
     c C:
-        domain_gone "domain-gone",
         e1000e_traffic "e1000e-traffic",
         edu_page "edu-page",
         failed_map "failed-map",
