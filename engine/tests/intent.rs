@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Mappings that are meant to stay: what of them is a finding.
+
+use dmasan_engine::{
+    addr::{Pfn, Span},
+    check::Intent,
+    counts::Counts,
+    direct::Ranges,
+    geometry::Geometry,
+    model::Array,
+};
+
+const GEOMETRY: Geometry = Geometry::new(12, 8);
+
+fn counts() -> Counts<Array> {
+    Counts::new(Array::new(GEOMETRY, &[0]), GEOMETRY)
+}
+
+fn pages(first: u64, n: u64) -> Span {
+    Span::new(first << 12, n << 12, 1 << 12, GEOMETRY).unwrap()
+}
+
+#[test]
+fn a_direct_region_is_no_finding_and_a_leak_on_top_of_it_is() {
+    let (counts, direct) = (counts(), Ranges::<4>::new());
+    let intent = Intent::new(&direct);
+    direct.insert(2, Pfn(0), Pfn(15), 1);
+    counts.map(&pages(0, 16));
+    assert_eq!(counts.inspect(Pfn(0), 16, &intent), None);
+    assert_eq!(counts.mark_reported(Pfn(0), 16, &intent), 0);
+
+    counts.map(&pages(3, 1));
+    let hit = counts.inspect(Pfn(0), 16, &intent).unwrap();
+    assert_eq!((hit.mapped, hit.first, hit.count), (1, Pfn(3), 2));
+    assert_eq!(counts.mark_reported(Pfn(0), 16, &intent), 1);
+    assert_eq!(counts.inspect(Pfn(0), 16, &intent), None);
+}
+
+#[test]
+fn a_page_beside_a_direct_region_is_like_any_other() {
+    let (counts, direct) = (counts(), Ranges::<4>::new());
+    direct.insert(2, Pfn(0), Pfn(15), 1);
+    counts.map(&pages(16, 1));
+    let hit = counts.inspect(Pfn(8), 16, &Intent::new(&direct)).unwrap();
+    assert_eq!((hit.mapped, hit.first), (1, Pfn(16)));
+}
+
+#[test]
+fn a_count_that_is_too_low_is_a_finding_outside_of_direct_regions_only() {
+    let (counts, direct) = (counts(), Ranges::<4>::new());
+    let intent = Intent::new(&direct);
+    direct.insert(2, Pfn(0), Pfn(0), 1);
+    counts.adjust(Pfn(0), -1);
+    counts.adjust(Pfn(1), -1);
+    let hit = counts.inspect(Pfn(0), 2, &intent).unwrap();
+    assert_eq!((hit.mapped, hit.first, hit.count), (1, Pfn(1), -1));
+}
+
+#[test]
+fn a_freed_domains_region_is_meant_until_it_is_counted_down() {
+    let (counts, direct) = (counts(), Ranges::<4>::new());
+    let intent = Intent::new(&direct);
+    direct.insert(2, Pfn(0), Pfn(15), 1);
+    counts.map(&pages(0, 16));
+    let orphan = direct.orphan(2);
+    assert_eq!(counts.inspect(Pfn(0), 16, &intent), None);
+    counts.unmap(&pages(0, 16));
+    direct.remove_all(orphan);
+    assert!(counts.is_clean(Pfn(0), 16));
+    counts.map(&pages(5, 1));
+    assert!(counts.inspect(Pfn(0), 16, &intent).is_some());
+}
