@@ -270,3 +270,32 @@ fn ctrl_c_ends_the_guest_and_leaves_nothing() {
     assert!(stderr.contains("the kernel log until then is"), "{stderr}");
     assert!(kept.is_file());
 }
+
+/// The build is one of its own (an option that nobody else sets), so that there is something to interrupt.
+#[test]
+fn ctrl_c_ends_a_kernel_build_which_is_redone_then() {
+    let _one = one_guest();
+    let dir = tempfile::tempdir().unwrap();
+    let fragment = dir.path().join("own.config");
+    fs::write(&fragment, "CONFIG_LOCALVERSION=\"-interrupted\"\n").unwrap();
+    for round in 0..2 {
+        let mut child = dmasan(&["kernel", "build", "-vv", "--config"])
+            .arg(&fragment)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(dir.path().join("said")).unwrap())
+            .spawn()
+            .unwrap();
+        let said = || fs::read_to_string(dir.path().join("said")).unwrap();
+        wait_for("the compiler", || said().contains("  CC ").then_some(()));
+        let begun = Instant::now();
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+        let status = wait_for("the end", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(130), "{}", said());
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        let again = said().contains("an earlier run did not finish it; it is made anew");
+        assert!(again || round == 0, "{}", said());
+        wait_for("the end of make", || {
+            processes_with("bzImage modules").is_empty().then_some(())
+        });
+    }
+}
