@@ -88,6 +88,9 @@ pub struct Expected {
     /// Some of its facts.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
+    /// How many such findings follow each other.
+    #[serde(default = "once")]
+    pub times: usize,
 }
 
 /// Texts in the kernel log and in the script's output.
@@ -118,6 +121,10 @@ fn yes() -> bool {
 
 fn sixty() -> u64 {
     60
+}
+
+fn once() -> usize {
+    1
 }
 
 impl Scenario {
@@ -210,8 +217,10 @@ pub fn compare(step: &Step, flavor: Flavor, found: &[&Finding]) -> Vec<String> {
     }
 }
 
-fn compare_exactly(expected: &[Expected], found: &[&Finding]) -> Vec<String> {
+fn compare_exactly<'a>(expected: &'a [Expected], found: &[&Finding]) -> Vec<String> {
     let mut wrong = Vec::new();
+    let each = |e: &'a Expected| std::iter::repeat_n(e, e.times);
+    let expected: Vec<&Expected> = expected.iter().flat_map(each).collect();
     for (number, expected) in expected.iter().enumerate() {
         match found.get(number) {
             None => wrong.push(format!(
@@ -373,6 +382,20 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         other.findings[0].symbol = Some("g".into());
         other.findings[0].facts.insert("order".into(), "3".into());
         assert_eq!(compare(&other, Flavor::Rust, &[&found]).len(), 2);
+    }
+
+    #[test]
+    fn findings_can_be_expected_several_times() {
+        let text = TEXT.replace("findings = [{ ", "findings = [{ times = 2, ");
+        let step = &scenario(&text).steps[0];
+        let found = found();
+        assert!(compare(step, Flavor::Rust, &[&found, &found]).is_empty());
+        assert_eq!(
+            compare(step, Flavor::Rust, &[&found]),
+            ["finding 2 is missing: free-while-mapped"]
+        );
+        let thrice = compare(step, Flavor::Rust, &[&found; 3]);
+        assert!(thrice[0].starts_with("one finding too many"), "{thrice:?}");
     }
 
     #[test]

@@ -154,6 +154,7 @@ scenarios! {
         own_domain "own-domain",
         reused_while_mapped "reused-while-mapped",
         sg_segment "sg-segment",
+        stress_reference "stress-reference",
         vmalloc "vmalloc";
     none None:
         option_off "option-off";
