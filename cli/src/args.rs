@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exec::Place;
-use crate::kernel::Flavor;
+use crate::kernel::{Flavor, KernelSpec};
 use crate::ui::Color;
 
 const EXIT_CODES: &str = "\
@@ -135,15 +135,35 @@ pub struct BuildArgs {
     /// Which sanitizer the kernel gets
     #[arg(long, value_enum, default_value_t)]
     pub flavor: Flavor,
+    /// What it is built from.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+}
+
+/// What a kernel is built from; options of every command that needs one.
+#[derive(Args, Debug)]
+pub struct KernelArgs {
     /// Your own kernel tree, instead of the distribution's source; it is copied, never touched
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
-    /// A file with further CONFIG_ lines; may be repeated, later files win
+    /// A file with further CONFIG_ lines for the kernel; may be repeated, later files win
     #[arg(long, value_name = "FRAGMENT")]
     pub config: Vec<PathBuf>,
     /// Parallel compile jobs [default: number of processors]
     #[arg(long, short, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
+}
+
+impl KernelArgs {
+    /// The kernel of one flavour.
+    pub fn spec(&self, flavor: Flavor) -> KernelSpec {
+        KernelSpec {
+            flavor,
+            source: self.source.clone(),
+            fragments: self.config.clone(),
+            jobs: jobs_or_default(self.jobs),
+        }
+    }
 }
 
 /// `dmasan kernel check`
@@ -200,6 +220,17 @@ pub struct RunArgs {
     /// Text to add to the kernel command line
     #[arg(long, value_name = "TEXT")]
     pub cmdline: Option<String>,
+    /// Count instructions: one CPU, on whose clock each instruction takes one nanosecond
+    ///
+    /// Prints how many instructions each step took, and of those of a module how many its init function; sleeping
+    /// takes guest time, too. Code under test can read the clock itself: ktime_get_ns() counts instructions then.
+    /// Two runs give the same figures, whatever else the host does. Page owner is off, because it makes each
+    /// allocation longer.
+    #[arg(long)]
+    pub exact: bool,
+    /// Memory of the guest in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(256..=65_536))]
+    pub memory: u32,
     /// Seconds that the guest may take, at most a day
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
@@ -209,15 +240,9 @@ pub struct RunArgs {
     /// Keep the guest's kernel log in this file
     #[arg(long, value_name = "FILE")]
     pub keep_log: Option<PathBuf>,
-    /// Your own kernel tree, instead of the distribution's source; it is copied, never touched
-    #[arg(long, value_name = "DIR")]
-    pub source: Option<PathBuf>,
-    /// A file with further CONFIG_ lines for the kernel; may be repeated
-    #[arg(long, value_name = "FRAGMENT")]
-    pub config: Vec<PathBuf>,
-    /// Parallel compile jobs [default: number of processors]
-    #[arg(long, short, value_name = "N", value_parser = jobs)]
-    pub jobs: Option<usize>,
+    /// The kernel to boot.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
 }
 
 /// Output of `dmasan report`.

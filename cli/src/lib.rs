@@ -11,6 +11,7 @@ pub mod demo;
 pub mod doctor;
 pub mod embed;
 pub mod error;
+pub mod exact;
 pub mod exec;
 pub mod guest;
 pub mod host;
@@ -58,12 +59,7 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
 fn kernel_build(exec: &Exec, args: &BuildArgs) -> Result<Exit> {
     let cache = cache::Cache::open(exec)?;
     let env = root::Env::prepare(exec, &cache)?;
-    let spec = kernel::KernelSpec {
-        flavor: args.flavor,
-        source: args.source.clone(),
-        fragments: args.config.clone(),
-        jobs: args::jobs_or_default(args.jobs),
-    };
+    let spec = args.kernel.spec(args.flavor);
     let kernel = kernel::build(exec, &cache, &env, &spec)?;
     stdout::line(&kernel.image.display().to_string())?;
     Ok(Exit::Clean)

@@ -104,6 +104,8 @@ pub struct Machine {
     pub cpus: u32,
     /// Run on the host's CPU. Only on request: under some hypervisors a nested guest hangs.
     pub kvm: bool,
+    /// The guest's clock counts instructions: each takes `2^n` ns, however long the host needs for it.
+    pub icount: Option<u8>,
 }
 
 impl Default for Machine {
@@ -114,9 +116,30 @@ impl Default for Machine {
             memory: 1024,
             cpus: 2,
             kvm: false,
+            icount: None,
         }
     }
 }
+
+impl Machine {
+    /// The same machine with one CPU that takes `2^shift` ns for each instruction.
+    #[must_use]
+    pub fn counting(self, shift: u8) -> Machine {
+        Machine {
+            cpus: 1,
+            kvm: false,
+            icount: Some(shift),
+            ..self
+        }
+    }
+}
+
+/// Words for the kernel command line of a guest in which something is measured: page owner walks the stack at
+/// each allocation, which takes longer than the allocation.
+pub const MEASURING: &str = "page_owner=off";
+
+/// The same, where instructions are counted: then the time stamp counter is exact, and must not be doubted.
+pub const COUNTING: &str = "page_owner=off tsc=reliable";
 
 /// Where the files of a run are, as seen by QEMU.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -169,10 +192,13 @@ pub fn command(qemu: Cmd, machine: &Machine, files: &Files, cmdline: &str) -> Cm
 fn base(qemu: Cmd, machine: &Machine) -> Cmd {
     // VT-d with interrupt remapping needs the split irqchip.
     let qemu = qemu.arg("-machine").arg("q35,kernel-irqchip=split");
-    let qemu = if machine.kvm {
-        qemu.args(["-accel", "kvm", "-cpu", "host"])
-    } else {
-        qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max"])
+    let qemu = match machine.icount {
+        None if machine.kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
+        None => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max"]),
+        // While all CPUs sleep the clock jumps to the next timer, so waiting takes no time.
+        Some(shift) => qemu
+            .args(["-accel", "tcg,thread=single", "-cpu", "max", "-icount"])
+            .arg(format!("shift={shift},sleep=off")),
     };
     qemu.arg("-smp")
         .arg(machine.cpus.to_string())
@@ -292,6 +318,15 @@ mod tests {
         assert!(line.contains("file:/run/a,,b/console.log"), "{line}");
         assert!(line.contains("-append 'console=ttyS0 x=1'"), "{line}");
         assert!(!line.contains("kvm"), "{line}");
+    }
+
+    #[test]
+    fn instructions_are_counted_on_one_cpu() {
+        let line = line(&Machine::default().counting(4));
+        assert!(
+            line.contains("-accel tcg,thread=single -cpu max -icount shift=4,sleep=off -smp 1 "),
+            "{line}"
+        );
     }
 
     #[test]

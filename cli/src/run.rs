@@ -5,12 +5,13 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::args::{jobs_or_default, RunArgs, Switch};
+use crate::args::{RunArgs, Switch};
 use crate::boot::{boot, Guest, Host, Outcome};
 use crate::error::{io, Error, Exit, Result};
+use crate::exact;
 use crate::exec::Exec;
 use crate::guest::{Action, Load, Plan};
-use crate::kernel::{self, Kernel, KernelSpec};
+use crate::kernel::{self, Kernel};
 use crate::module;
 use crate::qemu::{self, Device, Iommu, Machine};
 use crate::request::Request;
@@ -30,10 +31,15 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
     outputs.try_for_each(|to| check_output(to))?;
 
     let host = Host::prepare(exec)?;
-    let kernel = kernel::build(exec, &host.cache, &host.env, &spec(args))?;
+    let kernel = kernel::build(exec, &host.cache, &host.env, &args.kernel.spec(args.flavor))?;
     let plan = plan(&host, &kernel, &requests, args.script.as_deref())?;
     let on = args.debug_pagealloc == Switch::On;
-    let cmdline = qemu::cmdline(on, machine.iommu, args.cmdline.as_deref().unwrap_or(""));
+    let user = args.cmdline.as_deref().unwrap_or("");
+    let user = match args.exact {
+        true => format!("{} {} {user}", qemu::COUNTING, exact::WORD),
+        false => user.to_owned(),
+    };
+    let cmdline = qemu::cmdline(on, machine.iommu, &user);
     let guest = Guest {
         what: &format!("Linux {} ({})", kernel.release, kernel.flavor),
         kernel: &kernel,
@@ -50,20 +56,16 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
 
 fn machine(args: &RunArgs) -> Result<Machine> {
     let devices = args.device.iter().map(|name| Device::find(name));
-    Ok(Machine {
+    let machine = Machine {
         iommu: Iommu::Vtd,
         devices: devices.collect::<Result<_>>()?,
+        memory: args.memory,
         ..Machine::default()
+    };
+    Ok(match args.exact {
+        true => machine.counting(0),
+        false => machine,
     })
-}
-
-fn spec(args: &RunArgs) -> KernelSpec {
-    KernelSpec {
-        flavor: args.flavor,
-        source: args.source.clone(),
-        fragments: args.config.clone(),
-        jobs: jobs_or_default(args.jobs),
-    }
 }
 
 fn check_script(script: &Path) -> Result<()> {
@@ -105,7 +107,7 @@ fn finish(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Result
         std::fs::write(to, json).map_err(io("cannot write", to))?;
     }
     // Files first: standard output may be what fails.
-    stdout::print(&text(exec, plan, outcome))?;
+    stdout::print(&text(exec, args, plan, outcome))?;
     if let Some(note) = still_mapped(outcome.answers.reported) {
         exec.ui.note(&note);
     }
@@ -125,7 +127,7 @@ fn still_mapped(pages: u64) -> Option<String> {
 }
 
 /// The script's output, the report, and where the log is.
-fn text(exec: &Exec, plan: &Plan, outcome: &Outcome) -> String {
+fn text(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> String {
     let mut text = String::new();
     for (number, step) in (1..).zip(plan.steps()) {
         if step.action == Action::Script {
@@ -135,6 +137,10 @@ fn text(exec: &Exec, plan: &Plan, outcome: &Outcome) -> String {
     }
     if let Ok(report) = &outcome.report {
         text.push_str(&dmasan_report::text::to_string(report, style(exec)));
+    }
+    if args.exact {
+        let log = std::fs::read(&outcome.log).unwrap_or_default();
+        text.push_str(&exact::text(&String::from_utf8_lossy(&log), plan));
     }
     text.push_str(&format!("kernel log: {}\n", outcome.log.display()));
     text
