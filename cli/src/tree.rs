@@ -34,8 +34,11 @@ pub fn new_files() -> Vec<NewFile> {
             });
         }
         for file in embed::files(&embed::ENGINE) {
-            // The crate root and the model of memory are the host's.
-            if !["lib.rs", "model.rs"].map(Path::new).contains(&file.path()) {
+            // The crate root, the model of memory and the atomics are the host's.
+            if !["lib.rs", "model.rs", "primitive.rs"]
+                .map(Path::new)
+                .contains(&file.path())
+            {
                 found.push(NewFile {
                     path: Path::new(ENGINE_AT).join(file.path()),
                     content: file.contents(),

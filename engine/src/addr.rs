@@ -20,6 +20,14 @@ pub struct Segment {
     pub units: u32,
 }
 
+impl Segment {
+    /// How many pages these are.
+    #[inline(always)]
+    pub fn pages(&self) -> u64 {
+        (self.last.0 - self.first.0).saturating_add(1)
+    }
+}
+
 /// The pages of a physical byte range, as they are counted.
 ///
 /// A count is in units of the IOMMU's smallest page (`granule`), so that map and unmap agree

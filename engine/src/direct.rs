@@ -123,6 +123,15 @@ impl<const N: usize> Ranges<N> {
         }
     }
 
+    /// Whether `pfn` lies in a range of `owner`.
+    pub fn owns(&self, owner: u64, pfn: Pfn) -> bool {
+        let mut owned = false;
+        if owner != 0 {
+            self.each(owner, |first, last| owned |= first <= pfn && pfn <= last);
+        }
+        owned
+    }
+
     /// Gives the ranges of `owner` another one that nobody else has or will have, and returns it:
     /// the owner's number may be used anew before its ranges are gone. 0 if it has no ranges.
     pub fn orphan(&self, owner: u64) -> u64 {

@@ -1,37 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The levels of the counters: pages, blocks of pages, memory sections.
+//! The levels of the counters: pages, blocks of pages, memory sections, groups of sections.
 
-/// How many levels of counters cover each page.
-pub const LEVELS: usize = 4;
+/// How many levels of counters in its section cover each page; its group's comes on top.
+pub const LEVELS: usize = 5;
+
+/// Each block holds 16 of the next lower level, except for the last level's: that is the section.
+const RADIX_ORDER: u32 = 4;
+
+/// A group is 8 sections: 1G on x86_64, the largest leaf there is.
+const GROUP_SECTIONS_ORDER: u32 = 3;
 
 /// The shape of memory: page size, section size, and the block sizes between them.
 ///
 /// A section is the unit in which the kernel has, or has not, a memory map (SPARSEMEM); it is also
-/// the unit in which counters exist. No block is larger than a section, so a block never lies half
-/// in memory that has no counters or loses them to hotplug.
+/// the unit in which counters exist. Its counters are one array: those of its pages, those of its
+/// blocks of 16 pages, of 256, of 4096, and its own. A group has one counter more, which is used
+/// once all sections of the group have theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     page_shift: u32,
     section_order: u32,
 }
 
-/// Pages of a section that one counter stands for.
+/// Consecutive blocks of one level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// 0 for a single page, up to [`LEVELS`]` - 1` for the whole section.
-    pub level: usize,
-    /// Index within the section of the block's first page; a multiple of the block's size.
-    pub base: usize,
+pub struct Blocks {
+    /// Where their counters are in the section's array.
+    pub at: usize,
+    /// How many there are, at least 1.
+    pub len: usize,
 }
 
 impl Geometry {
     /// Memory of `1 << page_shift` bytes a page and `1 << section_order` pages a section.
-    ///
-    /// `section_order` is at least 6: the counters of the upper levels are kept with the first
-    /// pages of their block (see [`Block`] and [`super::counts`]), which must exist.
     pub const fn new(page_shift: u32, section_order: u32) -> Geometry {
-        assert!(section_order >= 6 && section_order + page_shift < 64);
+        assert!(section_order < 32 && section_order + page_shift < 64);
         Geometry {
             page_shift,
             section_order,
@@ -53,13 +57,28 @@ impl Geometry {
         1 << self.section_order
     }
 
-    /// Binary logarithm of the pages in a block of `level`: 0, 6, 12, the section.
+    /// Binary logarithm of a group's size in sections.
+    pub const fn group_sections_order(self) -> u32 {
+        GROUP_SECTIONS_ORDER
+    }
+
+    /// Binary logarithm of a group's size in pages.
+    pub const fn group_order(self) -> u32 {
+        self.section_order + GROUP_SECTIONS_ORDER
+    }
+
+    /// Counters of a section, of all levels.
+    pub const fn section_words(self) -> usize {
+        self.level_at(LEVELS - 1) + 1
+    }
+
+    /// Binary logarithm of the pages in a block of `level`: 0, 4, 8, 12, the section's.
+    #[inline(always)]
     pub const fn block_order(self, level: usize) -> u32 {
-        let order = match level {
-            0 => 0,
-            1 => 6,
-            2 => 12,
-            _ => self.section_order,
+        let order = if level < LEVELS - 1 {
+            RADIX_ORDER * level as u32
+        } else {
+            self.section_order
         };
         if order < self.section_order {
             order
@@ -68,29 +87,61 @@ impl Geometry {
         }
     }
 
+    /// Where the counters of `level` begin in the section's array.
+    #[inline(always)]
+    pub const fn level_at(self, level: usize) -> usize {
+        let mut at = 0;
+        let mut below = 0;
+        while below < level {
+            at += 1 << (self.section_order - self.block_order(below));
+            below += 1;
+        }
+        at
+    }
+
+    /// Where the counter of the block of `level` is in which the page `index` of the section lies.
+    #[inline(always)]
+    pub const fn counter_at(self, level: usize, index: usize) -> usize {
+        self.level_at(level) + (index >> self.block_order(level))
+    }
+
     /// Calls `each` with the largest aligned blocks that tile the pages `first..=last` of one
-    /// section.
+    /// section, blocks of the same level that follow each other together.
     ///
-    /// At most 63 blocks of each lower level at either end, so the number of calls does not grow
-    /// with the range.
-    pub fn tile(self, first: usize, last: usize, mut each: impl FnMut(Block)) {
+    /// At most 15 blocks of each lower level at either end, so the work does not grow with the
+    /// range.
+    #[inline(always)]
+    pub fn tile(self, first: usize, last: usize, mut each: impl FnMut(Blocks)) {
+        let end = last + 1;
         let mut base = first;
-        loop {
-            let mut level = LEVELS - 1;
-            let mut rest = 0;
-            while level > 0 {
-                rest = (1usize << self.block_order(level)) - 1;
-                if base & rest == 0 && last - base >= rest {
-                    break;
-                }
-                level -= 1;
-                rest = 0;
+        while base < end {
+            let level = self.level_of(base, end - base);
+            let order = self.block_order(level);
+            let mut len = (end - base) >> order;
+            if level < LEVELS - 1 {
+                // Up to where a block of the next level may begin.
+                let above = self.block_order(level + 1) - order;
+                let to_boundary = (1 << above) - ((base >> order) & ((1 << above) - 1));
+                len = len.min(to_boundary);
             }
-            each(Block { level, base });
-            if last - base <= rest {
-                return;
-            }
-            base += rest + 1;
+            each(Blocks {
+                at: self.counter_at(level, base),
+                len,
+            });
+            base += len << order;
+        }
+    }
+
+    /// The level of the largest block that begins at `base` and has at most `pages` pages.
+    #[inline(always)]
+    fn level_of(self, base: usize, pages: usize) -> usize {
+        let order = (base | (1 << self.section_order))
+            .trailing_zeros()
+            .min(usize::BITS - 1 - (pages | 1).leading_zeros());
+        if order >= self.section_order {
+            LEVELS - 1
+        } else {
+            ((order / RADIX_ORDER) as usize).min(LEVELS - 2)
         }
     }
 }
@@ -99,31 +150,51 @@ impl Geometry {
 mod tests {
     use super::*;
 
-    fn tiles(first: usize, last: usize) -> Vec<(usize, usize)> {
+    const G: Geometry = Geometry::new(12, 15);
+
+    /// The tiles as (level, index of the block in its level, how many).
+    fn tiles(geometry: Geometry, first: usize, last: usize) -> Vec<(usize, usize, usize)> {
         let mut out = Vec::new();
-        Geometry::new(12, 15).tile(first, last, |b| out.push((b.level, b.base)));
+        geometry.tile(first, last, |b| {
+            let level = (0..LEVELS)
+                .rev()
+                .find(|&level| b.at >= geometry.level_at(level))
+                .unwrap();
+            out.push((level, b.at - geometry.level_at(level), b.len));
+        });
         out
     }
 
     #[test]
     fn whole_blocks_are_one_tile() {
-        assert_eq!(tiles(0, 0), [(0, 0)]);
-        assert_eq!(tiles(64, 127), [(1, 64)]);
-        assert_eq!(tiles(4096, 8191), [(2, 4096)]);
-        assert_eq!(tiles(0, 32767), [(3, 0)]);
+        assert_eq!(tiles(G, 0, 0), [(0, 0, 1)]);
+        assert_eq!(tiles(G, 16, 31), [(1, 1, 1)]);
+        assert_eq!(tiles(G, 512, 1023), [(2, 2, 2)]);
+        assert_eq!(tiles(G, 4096, 8191), [(3, 1, 1)]);
+        assert_eq!(tiles(G, 0, 32767), [(4, 0, 1)]);
     }
 
     #[test]
     fn ends_are_tiled_by_smaller_blocks() {
-        assert_eq!(tiles(63, 128), [(0, 63), (1, 64), (0, 128)]);
-        assert_eq!(tiles(64, 126).len(), 63);
-        assert_eq!(tiles(1, 32767).len(), 63 + 63 + 7);
+        assert_eq!(tiles(G, 15, 32), [(0, 15, 1), (1, 1, 1), (0, 32, 1)]);
+        assert_eq!(tiles(G, 16, 30), [(0, 16, 15)]);
+        let counters: usize = tiles(G, 1, 32767).iter().map(|t| t.2).sum();
+        assert_eq!(counters, 15 + 15 + 15 + 7);
     }
 
     #[test]
     fn small_sections_have_fewer_sizes() {
-        let mut out = Vec::new();
-        Geometry::new(16, 6).tile(0, 63, |b| out.push((b.level, b.base)));
-        assert_eq!(out, [(3, 0)]);
+        assert_eq!(tiles(Geometry::new(16, 6), 0, 63), [(4, 0, 1)]);
+        assert_eq!(tiles(Geometry::new(16, 6), 1, 63), [(0, 1, 15), (1, 1, 3)]);
+        assert_eq!(tiles(Geometry::new(12, 0), 0, 0), [(4, 0, 1)]);
+    }
+
+    #[test]
+    fn the_counters_of_a_section_take_little_more_than_four_bytes_a_page() {
+        assert_eq!(G.section_words(), 32768 + 2048 + 128 + 8 + 1);
+        assert_eq!(
+            Geometry::new(16, 13).section_words(),
+            8192 + 512 + 32 + 2 + 1
+        );
     }
 }

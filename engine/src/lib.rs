@@ -3,17 +3,17 @@
 //! Counting, policy and report text of the DMA sanitizer.
 //!
 //! The files of this crate are compiled twice: here, where they are tested, and inside the kernel,
-//! where `drivers/iommu/debug-pagealloc/` supplies the memory they count in. So nothing in them
-//! allocates, blocks, panics or is unsafe, and paths between the modules are relative (`super::`).
+//! where `drivers/iommu/debug-pagealloc/` supplies the memory they count in and the atomics
+//! ([`primitive`]). So nothing in them allocates, blocks, panics or is unsafe, and paths between the
+//! modules are relative (`super::`).
 //!
 //! ```
-//! use dmasan_engine::{addr::{Pfn, Span}, check::Intent, counts::Counts, model::Array,
-//! geometry::Geometry};
+//! use dmasan_engine::{addr::{Pfn, Span}, check::Intent, counts::{Counts, Memory}, model::Array};
 //!
-//! let geometry = Geometry::new(12, 15);
-//! let memory = Array::new(geometry, &[0]);
-//! let counts = Counts::new(memory, geometry);
-//! let span = Span::new(0x20_0000, 0x20_0000, 0x1000, geometry).unwrap();
+//! // Pages of 4K, sections of 128M; only the first section is there.
+//! type Machine = Array<12, 15>;
+//! let counts = Counts::new(Machine::new(&[0]));
+//! let span = Span::new(0x20_0000, 0x20_0000, 0x1000, Machine::GEOMETRY).unwrap();
 //!
 //! counts.map(&span);
 //! assert_eq!(counts.count(Pfn(0x200)), Some(1));

@@ -14,14 +14,18 @@ pub enum Class {
     AllocWhileMapped,
     /// A page was unmapped more often than it was mapped.
     CountImbalance,
+    /// A domain of the DMA API was freed while it still mapped memory, which no device can reach
+    /// any more: whoever mapped it never unmapped it.
+    DomainLeak,
 }
 
 impl Class {
     /// All classes.
-    pub const ALL: [Class; 3] = [
+    pub const ALL: [Class; 4] = [
         Class::FreeWhileMapped,
         Class::AllocWhileMapped,
         Class::CountImbalance,
+        Class::DomainLeak,
     ];
 
     /// The name in the title of a report.
@@ -30,6 +34,7 @@ impl Class {
             Class::FreeWhileMapped => "free-while-mapped",
             Class::AllocWhileMapped => "alloc-while-mapped",
             Class::CountImbalance => "count-imbalance",
+            Class::DomainLeak => "domain-leak",
         }
     }
 
@@ -116,14 +121,63 @@ impl fmt::Display for Facts<'_> {
             "[first={:#x}] [last={:#x}] [count={}] ",
             self.first, self.last, self.count
         )?;
-        write!(f, "[cpu={}] [task=", self.cpu)?;
-        for c in self.comm.chars() {
-            // Whatever a task calls itself, the line stays one line of pairs.
-            let unsafe_here =
-                c.is_whitespace() || c.is_control() || matches!(c, '[' | ']' | '/' | '=');
-            fmt::Write::write_char(f, if unsafe_here { '_' } else { c })?;
-        }
-        write!(f, "/{}]", self.pid)
+        write_task(f, self.cpu, self.comm, self.pid)
+    }
+}
+
+fn write_task(f: &mut fmt::Formatter<'_>, cpu: u32, comm: &str, pid: i32) -> fmt::Result {
+    write!(f, "[cpu={cpu}] [task=")?;
+    for c in comm.chars() {
+        // Whatever a task calls itself, the line stays one line of pairs.
+        let unsafe_here = c.is_whitespace() || c.is_control() || matches!(c, '[' | ']' | '/' | '=');
+        fmt::Write::write_char(f, if unsafe_here { '_' } else { c })?;
+    }
+    write!(f, "/{pid}]")
+}
+
+/// The line above the ranges of a [`Class::DomainLeak`].
+pub const STILL_MAPPED: &str = "still mapped:";
+
+/// The line above the stack of a [`Class::DomainLeak`].
+pub const DOMAIN_FREED: &str = "domain freed at:";
+
+/// The facts line of a [`Class::DomainLeak`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DomainFacts<'a> {
+    /// How many pages of memory were mapped, each counted as often as it was.
+    pub pages: u64,
+    /// How many ranges these were, consecutive in both address spaces; the report lists the first.
+    pub ranges: u32,
+    /// The CPU that freed the domain.
+    pub cpu: u32,
+    /// The name of the task that did.
+    pub comm: &'a str,
+    /// Its process id.
+    pub pid: i32,
+}
+
+impl fmt::Display for DomainFacts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[pages={}] [ranges={}] ", self.pages, self.ranges)?;
+        write_task(f, self.cpu, self.comm, self.pid)
+    }
+}
+
+/// A line below [`STILL_MAPPED`]: what a device could reach, and where that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeakedRange {
+    /// The first address as the device saw it.
+    pub iova: u64,
+    /// The first physical address.
+    pub phys: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl fmt::Display for LeakedRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LeakedRange { iova, phys, size } = self;
+        write!(f, " [iova={iova:#x}] [phys={phys:#x}] [size={size:#x}]")
     }
 }
 

@@ -5,16 +5,17 @@
 use dmasan_engine::{
     addr::{Pfn, Span},
     check::Intent,
-    counts::Counts,
+    counts::{Counts, Memory},
     direct::Ranges,
     geometry::Geometry,
     model::Array,
 };
 
-const GEOMETRY: Geometry = Geometry::new(12, 8);
+type Machine = Array<12, 8>;
+const GEOMETRY: Geometry = Machine::GEOMETRY;
 
-fn counts() -> Counts<Array> {
-    Counts::new(Array::new(GEOMETRY, &[0]), GEOMETRY)
+fn counts() -> Counts<Machine> {
+    Counts::new(Machine::new(&[0]))
 }
 
 fn pages(first: u64, n: u64) -> Span {

@@ -5,7 +5,7 @@
 use dmasan_engine::{
     addr::{Pfn, Span},
     check::Intent,
-    counts::Counts,
+    counts::{Counts, Memory},
     geometry::Geometry,
     model::Array,
 };
@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 
 /// Sections of 256 pages, so that ranges of a few hundred pages meet every level and several sections.
-const GEOMETRY: Geometry = Geometry::new(12, 8);
+type Machine = Array<12, 8>;
+const GEOMETRY: Geometry = Machine::GEOMETRY;
 const PAGE: u64 = 4096;
 /// Section 2 is a hole.
 const SECTIONS: [u64; 4] = [0, 1, 3, 4];
@@ -33,9 +34,16 @@ enum Op {
 }
 
 fn range() -> impl Strategy<Value = (u64, u64)> {
-    let edge = prop_oneof![0..PAGES, (0..20u64).prop_map(|block| block * 64)];
+    let edge = prop_oneof![0..PAGES, (0..20u64).prop_map(|block| block * 16)];
     edge.prop_flat_map(|first| {
-        let sizes = prop_oneof![Just(1u64), Just(64), Just(256), Just(512), 1..600u64];
+        let sizes = prop_oneof![
+            Just(1u64),
+            Just(16),
+            Just(64),
+            Just(256),
+            Just(512),
+            1..600u64
+        ];
         (
             Just(first),
             sizes.prop_map(move |pages| pages.min(PAGES - first).max(1)),
@@ -45,7 +53,7 @@ fn range() -> impl Strategy<Value = (u64, u64)> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let piece = prop_oneof![Just(1u64), Just(7), Just(64), Just(10_000)];
+    let piece = prop_oneof![Just(1u64), Just(7), Just(16), Just(10_000)];
     prop_oneof![
         3 => (any::<bool>(), range(), piece)
             .prop_map(|(up, (first, pages), piece)| Op::Change { up, first, pages, piece }),
@@ -64,7 +72,7 @@ proptest! {
     /// number of unmaps, pages without counters are skipped, and a check finds just the pages with a count.
     #[test]
     fn every_count_equals_the_naive_one(ops in proptest::collection::vec(op(), 1..60)) {
-        let counts = Counts::new(Array::new(GEOMETRY, &SECTIONS), GEOMETRY);
+        let counts = Counts::new(Machine::new(&SECTIONS));
         let mut naive: HashMap<u64, i32> = HashMap::new();
 
         for op in ops {
@@ -102,7 +110,7 @@ proptest! {
     /// A page is reported once, then again only after its count was 0: against a naive model of just that.
     #[test]
     fn one_bug_is_one_report(steps in proptest::collection::vec((0..3u8, 0..4u64), 1..80)) {
-        let counts = Counts::new(Array::new(GEOMETRY, &[0]), GEOMETRY);
+        let counts = Counts::new(Machine::new(&[0]));
         let mut naive = [(0i32, false); 4];
         for (what, pfn) in steps {
             let span = Span::new(pfn * PAGE, PAGE, PAGE, GEOMETRY).unwrap();
@@ -136,7 +144,7 @@ proptest! {
     #[test]
     fn parts_of_a_page_add_up(first in 0..64u64, len in 1..64u64, cut in 0..64u64) {
         let geometry = Geometry::new(16, 8);
-        let counts = Counts::new(Array::new(geometry, &[0]), geometry);
+        let counts = Counts::new(Array::<16, 8>::new(&[0]));
         let span = |from: u64, n: u64| Span::new(from * PAGE, n * PAGE, PAGE, geometry);
         counts.map(&span(first, len).unwrap());
         for pfn in 0..9 {
@@ -154,7 +162,7 @@ proptest! {
 /// The counters wrap; the sum of the levels does not care.
 #[test]
 fn counts_survive_wrap_around_of_single_counters() {
-    let counts = Counts::new(Array::new(GEOMETRY, &[0]), GEOMETRY);
+    let counts = Counts::new(Machine::new(&[0]));
     let block = Span::new(0, 64 * PAGE, PAGE, GEOMETRY).unwrap();
     for pfn in 0..64 {
         counts.adjust(Pfn(pfn), i32::MAX / 2);
@@ -171,7 +179,7 @@ fn counts_survive_wrap_around_of_single_counters() {
 #[test]
 fn the_ends_of_the_address_space_are_ordinary() {
     let top = u64::MAX >> (12 + 8);
-    let counts = Counts::new(Array::new(GEOMETRY, &[0, top]), GEOMETRY);
+    let counts = Counts::new(Machine::new(&[0, top]));
     let span = Span::new(u64::MAX - (PAGE - 1), PAGE, PAGE, GEOMETRY).unwrap();
     assert_eq!(counts.map(&span), 0);
     assert_eq!(counts.count(Pfn(u64::MAX >> 12)), Some(1));

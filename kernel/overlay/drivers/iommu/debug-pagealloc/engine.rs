@@ -11,5 +11,6 @@ pub(crate) mod counts;
 pub(crate) mod direct;
 pub(crate) mod gate;
 pub(crate) mod geometry;
-pub(crate) mod primitive;
 pub(crate) mod report;
+
+pub(crate) use crate::primitive;

@@ -14,13 +14,18 @@
 //! Contract with the callers: any context, interrupts and NMIs included. Nothing here allocates or
 //! sleeps; no lock is taken in map and unmap, nor in a check that finds nothing.
 
+mod ahead;
 mod boot;
+mod domain;
 mod engine;
-mod page_ext;
+#[cfg(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)]
+mod kunit;
+mod primitive;
 mod report;
+mod sections;
 mod stats;
+mod unmap;
 
-use core::cmp::Ordering;
 use engine::{
     addr::{Pfn, Span},
     check::Intent,
@@ -29,14 +34,14 @@ use engine::{
     report::Event, //
 };
 use kernel::{bindings, prelude::*};
-use page_ext::{PageExt, GEOMETRY};
+use sections::{Sections, GEOMETRY};
 use stats::STATS;
 
 /// What the messages of this crate begin with.
 const __LOG_PREFIX: &[u8] = b"iommu: debug-pagealloc\0";
 
 /// The mapping counts of all pages.
-static COUNTS: Counts<PageExt> = Counts::new(PageExt, GEOMETRY);
+static COUNTS: Counts<Sections> = Counts::new(Sections);
 
 /// Direct reserved regions that are mapped; more than a machine has.
 static DIRECT: Ranges<64> = Ranges::new();
@@ -71,13 +76,14 @@ unsafe fn span(domain: *const bindings::iommu_domain, phys: u64, size: usize) ->
     span
 }
 
-/// `size` bytes at `phys` have been mapped in `domain`.
+/// `size` bytes at `phys` are about to be mapped in `domain`: counts them before a device can reach
+/// them.
 ///
 /// # Safety
 ///
 /// `domain` points to a valid domain.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_map(
+pub unsafe extern "C" fn iommu_debug_count_up(
     domain: *mut bindings::iommu_domain,
     phys: bindings::phys_addr_t,
     size: usize,
@@ -91,328 +97,56 @@ pub unsafe extern "C" fn __iommu_debug_map(
     }
 }
 
-/// An unmap of `size` bytes at `iova` has been asked for.
-///
-/// Counts go down when the page table code reports what it cleared ([`__iommu_debug_unmapped`]), so
-/// all there is to do is to look at the request.
-///
-/// # Safety
-///
-/// None; the arguments are only looked at. Unsafe because all exported functions are.
-#[export]
-pub unsafe extern "C" fn __iommu_debug_unmap_begin(
-    _domain: *mut bindings::iommu_domain,
-    iova: usize,
-    size: usize,
-) {
-    if size != 0 && iova.checked_add(size - 1).is_none() {
-        STATS.bad_range(iova as u64, size);
-    }
-}
-
-/// The unmap is done, `unmapped` bytes of `size` were removed.
-///
-/// # Safety
-///
-/// None; the arguments are only looked at. Unsafe because all exported functions are.
-#[export]
-pub unsafe extern "C" fn __iommu_debug_unmap_end(
-    _domain: *mut bindings::iommu_domain,
-    _iova: usize,
-    size: usize,
-    unmapped: usize,
-) {
-    match unmapped.cmp(&size) {
-        Ordering::Greater => STATS.over_unmaps.add(1),
-        Ordering::Less => STATS.short_unmaps.add(1),
-        Ordering::Equal => {}
-    }
-}
-
-/// The entries that mapped `size` bytes at `phys` in `domain` have been cleared.
+/// The map has failed before the `size` bytes at `phys`, which were counted, became reachable.
 ///
 /// # Safety
 ///
 /// `domain` points to a valid domain.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_unmapped(
+pub unsafe extern "C" fn __iommu_debug_map_failed(
     domain: *mut bindings::iommu_domain,
     phys: bindings::phys_addr_t,
     size: usize,
 ) {
+    STATS.failed_maps.add(1);
     // SAFETY: By the function's requirement.
-    if let Some(span) = unsafe { span(domain, phys, size) } {
-        COUNTS.unmap(&span);
-    }
+    unsafe { count_down(domain, phys, size) };
 }
 
-/// Stands for the address of what is not mapped.
-const NOT_MAPPED: u64 = u64::MAX;
-
-/// Looks up what the next of `size` bytes at `iova` are mapped to, as far as `state` has room,
-/// unless it is known already. Returns for how many bytes it is known.
-///
-/// For page table drivers that do not report what they clear. Takes one translation for each
-/// granule; none is looked up twice, also if the driver unmaps less at once.
-///
-/// # Safety
-///
-/// - `domain` points to a valid domain that can translate.
-/// - `state` points to a state that nobody else uses; its `size` is 0 at the start of an unmap.
-#[export]
-pub unsafe extern "C" fn __iommu_debug_unmap_ahead(
-    domain: *mut bindings::iommu_domain,
-    iova: usize,
-    size: usize,
-    state: *mut bindings::iommu_debug_unmap,
-) -> usize {
-    // SAFETY: By the function's requirement.
-    let state = unsafe { &mut *state };
-    if state.size == 0 {
-        // SAFETY: By the function's requirement.
-        unsafe { look_ahead(domain, iova as u64, size, state) };
-    }
-    state.size.min(size)
-}
-
-/// Fills `state` with what the bytes at `iova` are mapped to.
-///
-/// # Safety
-///
-/// `domain` points to a valid domain that can translate.
-unsafe fn look_ahead(
-    domain: *mut bindings::iommu_domain,
-    iova: u64,
-    size: usize,
-    state: &mut bindings::iommu_debug_unmap,
-) {
-    // SAFETY: By the function's requirement.
-    let granule = unsafe { granule(domain) };
-    (state.first, state.end) = (0, 0);
-    while state.size < size {
-        let at = iova.wrapping_add(state.size as u64);
-        // SAFETY: By the function's requirement.
-        let phys = unsafe { translate(domain, at, granule) }.unwrap_or(NOT_MAPPED);
-        let last = state.run.get_mut((state.end as usize).wrapping_sub(1));
-        match last.filter(|run| phys == follows(run.phys, run.size)) {
-            Some(run) => run.size += granule as usize,
-            None => {
-                let Some(run) = state.run.get_mut(state.end as usize) else {
-                    return;
-                };
-                (run.phys, run.size) = (phys, granule as usize);
-                state.end += 1;
-            }
-        }
-        state.size += granule as usize;
-    }
-}
-
-/// The address that continues a run of `size` bytes at `phys`.
-fn follows(phys: u64, size: usize) -> u64 {
-    match phys {
-        NOT_MAPPED => NOT_MAPPED,
-        _ => phys.wrapping_add(size as u64),
-    }
-}
-
-/// The next `unmapped` bytes that were looked up have been unmapped: counts them down.
-///
-/// If that is more than was looked up, the driver has cleared the rest of its last entry, whose
-/// memory is consecutive.
-///
-/// # Safety
-///
-/// - `domain` points to a valid domain.
-/// - `state` points to a state that nobody else uses.
-#[export]
-pub unsafe extern "C" fn __iommu_debug_unmap_done(
-    domain: *mut bindings::iommu_domain,
-    state: *mut bindings::iommu_debug_unmap,
-    unmapped: usize,
-) {
-    // SAFETY: By the function's requirement.
-    let state = unsafe { &mut *state };
-    let mut left = unmapped;
-    let mut phys = NOT_MAPPED;
-    while left > 0 && state.first < state.end {
-        let Some(run) = state.run.get_mut(state.first as usize) else {
-            break;
-        };
-        let size = left.min(run.size);
-        // SAFETY: By the function's requirement.
-        unsafe { cleared(domain, run.phys, size) };
-        phys = follows(run.phys, size);
-        (run.phys, run.size) = (phys, run.size - size);
-        if run.size == 0 {
-            state.first += 1;
-        }
-        left -= size;
-        state.size = state.size.saturating_sub(size);
-    }
-    if left > 0 {
-        // SAFETY: By the function's requirement.
-        unsafe { cleared(domain, phys, left) };
-    }
-}
-
-/// Counts a cleared part of a run down.
+/// Counts `size` bytes at `phys` down, which `domain` no longer maps; returns how many of their
+/// pages have no counters.
 ///
 /// # Safety
 ///
 /// `domain` points to a valid domain.
-unsafe fn cleared(domain: *mut bindings::iommu_domain, phys: u64, size: usize) {
-    if phys == NOT_MAPPED {
-        STATS.untranslated.add(1);
+unsafe fn count_down(domain: *const bindings::iommu_domain, phys: u64, size: usize) -> u64 {
     // SAFETY: By the function's requirement.
-    } else if let Some(span) = unsafe { span(domain, phys, size) } {
-        COUNTS.unmap(&span);
-    }
+    unsafe { span(domain, phys, size) }.map_or(0, |span| COUNTS.unmap(&span))
 }
 
-/// What the granule at `iova` is mapped to.
-///
-/// A translation of 0 means "not mapped", but memory may well be at address 0: so ask for the
-/// second byte, as the IOMMU core does.
-///
-/// # Safety
-///
-/// `domain` points to a valid domain that can translate.
-unsafe fn translate(domain: *mut bindings::iommu_domain, iova: u64, granule: u64) -> Option<u64> {
-    // SAFETY: By the function's requirement.
-    match unsafe { bindings::iommu_iova_to_phys(domain, iova | 1) } {
-        0 => None,
-        phys => Some(phys & !(granule - 1)),
-    }
-}
-
-/// `size` bytes at `phys` are about to be mapped in `domain` at the same address, on purpose.
-///
-/// # Safety
-///
-/// `domain` points to a valid domain.
-#[export]
-pub unsafe extern "C" fn __iommu_debug_direct_map(
-    domain: *mut bindings::iommu_domain,
-    phys: bindings::phys_addr_t,
-    size: usize,
-) {
-    if let Some((first, last)) = pages(phys, size) {
-        // SAFETY: By the function's requirement.
-        let granule = unsafe { granule(domain) };
-        // What a page counts at most: its granules, all of them mapped.
-        let units = (1u64 << GEOMETRY.page_shift()) >> granule.trailing_zeros();
-        DIRECT.insert(domain as u64, first, last, units.max(1) as u32);
-    }
-}
-
-/// The mapping that was announced by [`__iommu_debug_direct_map`] failed and has been taken back.
-///
-/// # Safety
-///
-/// None; the domain's address serves as a name. Unsafe because all exported functions are.
-#[export]
-pub unsafe extern "C" fn __iommu_debug_direct_unmap(
-    domain: *mut bindings::iommu_domain,
-    phys: bindings::phys_addr_t,
-    size: usize,
-) {
-    if let Some((first, last)) = pages(phys, size) {
-        DIRECT.remove(domain as u64, first, last);
-    }
-}
-
-/// `domain` is about to be freed. Returns a name for its direct regions, which stay registered
-/// until their pages are counted down: by the page table code that reports what it clears, or here.
-///
-/// # Safety
-///
-/// `domain` points to a valid domain; it can still translate if it has direct regions.
-#[export]
-pub unsafe extern "C" fn __iommu_debug_domain_free(domain: *mut bindings::iommu_domain) -> u64 {
-    // SAFETY: By the function's requirement.
-    if !unsafe { (*domain).is_iommupt } {
-        DIRECT.each(domain as u64, |first, last| {
-            // SAFETY: By the function's requirement.
-            unsafe { forget_direct(domain, first, last) }
-        });
-    }
-    DIRECT.orphan(domain as u64)
-}
-
-/// Counts down what `domain` still maps of a direct region.
-///
-/// # Safety
-///
-/// `domain` points to a valid domain that can translate.
-unsafe fn forget_direct(domain: *mut bindings::iommu_domain, first: Pfn, last: Pfn) {
-    // SAFETY: By the function's requirement.
-    let granule = unsafe { granule(domain) };
-    let mut phys = first.0 << GEOMETRY.page_shift();
-    let last = (last.0 << GEOMETRY.page_shift()) | ((1 << GEOMETRY.page_shift()) - 1);
-    while phys <= last {
-        // SAFETY: By the function's requirement.
-        if unsafe { translate(domain, phys, granule) } == Some(phys) {
-            if let Some(span) = Span::new(phys, granule, granule, GEOMETRY) {
-                COUNTS.unmap(&span);
-            }
-        }
-        let Some(next) = phys.checked_add(granule) else {
-            break;
-        };
-        phys = next;
-    }
-}
-
-/// The domain that [`__iommu_debug_domain_free`] returned `cookie` for is gone.
+/// `pages` pages from `pfn` on are being allocated.
 ///
 /// # Safety
 ///
 /// None; unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_domain_freed(cookie: u64) {
-    DIRECT.remove_all(cookie);
+pub unsafe extern "C" fn iommu_debug_check_alloc(pfn: usize, pages: u32) {
+    check(pfn, pages, Event::Alloc)
 }
 
-/// The pages that a byte range touches.
-fn pages(phys: u64, size: usize) -> Option<(Pfn, Pfn)> {
-    let last = phys.checked_add((size as u64).checked_sub(1)?)?;
-    Some((
-        Pfn(phys >> GEOMETRY.page_shift()),
-        Pfn(last >> GEOMETRY.page_shift()),
-    ))
-}
-
-/// `numpages` pages from `page` on are being allocated.
+/// `pages` pages from `pfn` on are being freed.
 ///
 /// # Safety
 ///
-/// `page` points to the `struct page` of the first of `numpages` consecutive pages.
+/// None; unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_check_unmapped(page: *const bindings::page, numpages: i32) {
-    // SAFETY: By the function's requirement.
-    unsafe { check(page, numpages, Event::Alloc) }
+pub unsafe extern "C" fn iommu_debug_check_free(pfn: usize, pages: u32) {
+    check(pfn, pages, Event::Free)
 }
 
-/// `numpages` pages from `page` on are being freed.
-///
-/// # Safety
-///
-/// `page` points to the `struct page` of the first of `numpages` consecutive pages.
-#[export]
-pub unsafe extern "C" fn __iommu_debug_check_freed(page: *const bindings::page, numpages: i32) {
-    // SAFETY: By the function's requirement.
-    unsafe { check(page, numpages, Event::Free) }
-}
-
-/// # Safety
-///
-/// `page` points to the `struct page` of the first of `numpages` consecutive pages.
 #[inline(always)]
-unsafe fn check(page: *const bindings::page, numpages: i32, event: Event) {
-    // SAFETY: By the function's requirement.
-    let first = Pfn(unsafe { bindings::iommu_debug_page_to_pfn(page) } as u64);
-    let pages = numpages as u64;
+fn check(pfn: usize, pages: u32, event: Event) {
+    let (first, pages) = (Pfn(pfn as u64), u64::from(pages));
     if !COUNTS.is_clean(first, pages) {
         found(first, pages, event);
     }
@@ -436,40 +170,27 @@ fn found(first: Pfn, pages: u64, event: Event) {
 pub unsafe extern "C" fn iommu_debug_init() {
     // SAFETY: Set while the command line was parsed, and read-only since.
     if unsafe { bindings::iommu_debug_wanted } {
+        let missing = Sections.add_present();
+        if missing != 0 {
+            pr_warn!("no memory for the counters of {missing} pages, which are not tracked\n");
+        }
+        // SAFETY: Called in process context, once.
+        unsafe { bindings::iommu_debug_watch_memory() };
         // SAFETY: Called in process context, with no locks held.
         unsafe { bindings::iommu_debug_enable() };
     }
 }
 
-/// The mapping count of a page, for the tests; the smallest number if it has none.
+/// Memory is going online; calls exclude each other.
 ///
 /// # Safety
 ///
-/// None; unsafe because all exported functions are.
-#[cfg(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)]
+/// Called in process context. Unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn iommu_debug_test_count(pfn: usize) -> i32 {
-    COUNTS.count(Pfn(pfn as u64)).unwrap_or(i32::MIN)
+pub unsafe extern "C" fn iommu_debug_add_pages(first: usize, pages: usize) {
+    let missing = Sections.add_pages(first, first.saturating_add(pages));
+    if missing != 0 {
+        pr_warn!("no memory for the counters of {missing} new pages, which are not tracked\n");
+    }
 }
 
-/// Adds to the mapping count of a page, for the tests.
-///
-/// # Safety
-///
-/// None; unsafe because all exported functions are.
-#[cfg(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)]
-#[export]
-pub unsafe extern "C" fn iommu_debug_test_add(pfn: usize, units: i32) {
-    COUNTS.adjust(Pfn(pfn as u64), units);
-}
-
-/// How many findings have been reported, for the tests.
-///
-/// # Safety
-///
-/// None; unsafe because all exported functions are.
-#[cfg(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)]
-#[export]
-pub unsafe extern "C" fn iommu_debug_test_findings() -> usize {
-    STATS.findings.load() as usize
-}

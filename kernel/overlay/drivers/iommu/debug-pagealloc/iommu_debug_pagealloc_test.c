@@ -6,154 +6,7 @@
  *
  * Needs iommu.debug_pagealloc=1; the reports appear in the kernel log.
  */
-#include <kunit/test.h>
-#include <linux/gfp.h>
-#include <linux/iommu.h>
-#include <linux/iommu-debug-pagealloc.h>
-#include <linux/limits.h>
-#include <linux/mm.h>
-#include <linux/sizes.h>
-
-#define MOCK_ENTRIES	64
-#define MOCK_IOVA	SZ_1G
-
-/* A domain whose page table is an array with one entry for each granule. */
-struct mock {
-	struct iommu_domain domain;
-	phys_addr_t table[MOCK_ENTRIES];
-	bool present[MOCK_ENTRIES];
-	size_t granule;
-	unsigned int leaf;	/* granules that can only be unmapped together */
-	unsigned int room;	/* granules that can be mapped before it fails */
-	bool holes;		/* what is not mapped is unmapped all the same */
-	bool single;		/* unmaps one granule at a time */
-	unsigned int translations;
-};
-
-static struct mock *to_mock(struct iommu_domain *domain)
-{
-	return container_of(domain, struct mock, domain);
-}
-
-static unsigned int mock_index(struct mock *mock, unsigned long iova)
-{
-	return (iova - MOCK_IOVA) / mock->granule;
-}
-
-static int mock_map_pages(struct iommu_domain *domain, unsigned long iova,
-			  phys_addr_t phys, size_t pgsize, size_t count,
-			  int prot, gfp_t gfp, size_t *mapped)
-{
-	struct mock *mock = to_mock(domain);
-	unsigned int index = mock_index(mock, iova);
-
-	for (*mapped = 0; *mapped < pgsize * count; *mapped += mock->granule) {
-		if (!mock->room)
-			return -ENOMEM;
-		mock->room--;
-		mock->present[index] = true;
-		mock->table[index++] = phys + *mapped;
-	}
-	return 0;
-}
-
-static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova,
-			       size_t pgsize, size_t count,
-			       struct iommu_iotlb_gather *gather)
-{
-	struct mock *mock = to_mock(domain);
-	unsigned int index = mock_index(mock, iova);
-	size_t unmapped = 0;
-
-	if (mock->single)
-		count = 1;
-	while (unmapped < pgsize * count && (mock->present[index] || mock->holes)) {
-		for (unsigned int i = 0; i < mock->leaf; i++)
-			mock->present[index++] = false;
-		unmapped += mock->leaf * mock->granule;
-	}
-	return unmapped;
-}
-
-static phys_addr_t mock_iova_to_phys(struct iommu_domain *domain, dma_addr_t iova)
-{
-	struct mock *mock = to_mock(domain);
-	unsigned int index = mock_index(mock, iova);
-
-	mock->translations++;
-	if (iova < MOCK_IOVA || index >= MOCK_ENTRIES || !mock->present[index])
-		return 0;
-	return mock->table[index] + (iova & (mock->granule - 1));
-}
-
-static const struct iommu_domain_ops mock_ops = {
-	.map_pages = mock_map_pages,
-	.unmap_pages = mock_unmap_pages,
-	.iova_to_phys = mock_iova_to_phys,
-};
-
-static struct mock *mock_new(struct kunit *test, size_t granule)
-{
-	struct mock *mock = kunit_kzalloc(test, sizeof(*mock), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, mock);
-	mock->domain.type = IOMMU_DOMAIN_UNMANAGED;
-	mock->domain.ops = &mock_ops;
-	mock->domain.pgsize_bitmap = granule;
-	mock->granule = granule;
-	mock->leaf = 1;
-	mock->room = UINT_MAX;
-	return mock;
-}
-
-static int mock_map(struct mock *mock, size_t offset, phys_addr_t phys, size_t size)
-{
-	return iommu_map(&mock->domain, MOCK_IOVA + offset, phys, size,
-			 IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
-}
-
-static size_t mock_unmap(struct mock *mock, size_t offset, size_t size)
-{
-	return iommu_unmap(&mock->domain, MOCK_IOVA + offset, size);
-}
-
-static struct page *new_pages(struct kunit *test, unsigned int order)
-{
-	struct page *page = alloc_pages(GFP_KERNEL, order);
-
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	return page;
-}
-
-static void expect_counts(struct kunit *test, struct page *page, unsigned int pages,
-			  int count)
-{
-	for (unsigned int i = 0; i < pages; i++)
-		KUNIT_EXPECT_EQ_MSG(test, iommu_debug_test_count(page_to_pfn(page) + i),
-				    count, "page %u", i);
-}
-
-/* Allocates until @page comes back, and frees what came before it. */
-static bool get_back(struct page *page)
-{
-	LIST_HEAD(others);
-	struct page *other, *next;
-	bool found = false;
-
-	for (int i = 0; i < 4096 && !found; i++) {
-		other = alloc_page(GFP_KERNEL);
-		if (!other)
-			break;
-		found = other == page;
-		if (!found)
-			list_add(&other->lru, &others);
-	}
-	list_for_each_entry_safe(other, next, &others, lru) {
-		list_del(&other->lru);
-		__free_page(other);
-	}
-	return found;
-}
+#include "mock.h"
 
 static void test_map_unmap_balance(struct kunit *test)
 {
@@ -193,7 +46,7 @@ static void test_map_small_unmap_large(struct kunit *test)
 	__free_pages(page, 3);
 }
 
-/* Counters of upper levels: a range of more than one block of 64 pages. */
+/* Counters of upper levels: a range of several blocks. */
 static void test_map_blocks(struct kunit *test)
 {
 	struct mock *mock = mock_new(test, PAGE_SIZE);
@@ -203,14 +56,14 @@ static void test_map_blocks(struct kunit *test)
 	__iommu_debug_map(&mock->domain, phys, 256 * PAGE_SIZE);
 	expect_counts(test, page, 256, 1);
 	for (int i = 0; i < 256; i++)
-		__iommu_debug_unmapped(&mock->domain, phys + i * PAGE_SIZE, PAGE_SIZE);
+		count_down(mock, phys + i * PAGE_SIZE, PAGE_SIZE);
 	expect_counts(test, page, 256, 0);
 
 	__iommu_debug_map(&mock->domain, phys + PAGE_SIZE, 254 * PAGE_SIZE);
 	expect_counts(test, page, 1, 0);
 	expect_counts(test, page + 1, 254, 1);
 	expect_counts(test, page + 255, 1, 0);
-	__iommu_debug_unmapped(&mock->domain, phys + PAGE_SIZE, 254 * PAGE_SIZE);
+	count_down(mock, phys + PAGE_SIZE, 254 * PAGE_SIZE);
 	expect_counts(test, page, 256, 0);
 	__free_pages(page, 8);
 }
@@ -358,7 +211,7 @@ static void test_no_page(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, SZ_1T, 4 * PAGE_SIZE), 0);
 	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 4 * PAGE_SIZE), 4 * PAGE_SIZE);
 	__iommu_debug_map(&mock->domain, last, PAGE_SIZE);
-	__iommu_debug_unmapped(&mock->domain, last - PAGE_SIZE, 2 * PAGE_SIZE);
+	count_down(mock, last - PAGE_SIZE, 2 * PAGE_SIZE);
 }
 
 static void test_address_overflow(struct kunit *test)
@@ -368,7 +221,7 @@ static void test_address_overflow(struct kunit *test)
 	int before = iommu_debug_test_count(0);
 
 	__iommu_debug_map(&mock->domain, last, 2 * PAGE_SIZE);
-	__iommu_debug_unmapped(&mock->domain, last, 2 * PAGE_SIZE);
+	count_down(mock, last, 2 * PAGE_SIZE);
 	__iommu_debug_map(&mock->domain, last, 2 * PAGE_SIZE);
 	__iommu_debug_unmap_begin(&mock->domain, -PAGE_SIZE, 2 * PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, iommu_debug_test_count(0), before);
@@ -504,7 +357,7 @@ static void test_direct_region(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_unmap(other, 0, PAGE_SIZE), PAGE_SIZE);
 
 	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), PAGE_SIZE);
-	__iommu_debug_domain_freed(__iommu_debug_domain_free(&mock->domain));
+	mock_free(mock);
 	expect_counts(test, page, 1, 0);
 
 	/* The region is gone: the page is like any other. */
@@ -529,7 +382,7 @@ static void test_direct_region_granule(struct kunit *test)
 	__free_page(page);
 	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before);
 	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE), PAGE_SIZE);
-	__iommu_debug_domain_freed(__iommu_debug_domain_free(&mock->domain));
+	mock_free(mock);
 }
 
 static struct kunit_case dmasan_cases[] = {
@@ -559,16 +412,9 @@ static struct kunit_case dmasan_cases[] = {
 	{}
 };
 
-static int dmasan_test_init(struct kunit *test)
-{
-	if (!static_key_enabled(&iommu_debug_initialized))
-		kunit_skip(test, "needs iommu.debug_pagealloc=1");
-	return 0;
-}
-
 static struct kunit_suite dmasan_suite = {
 	.name = "iommu_debug_pagealloc",
-	.init = dmasan_test_init,
+	.init = mock_init,
 	.test_cases = dmasan_cases,
 };
 

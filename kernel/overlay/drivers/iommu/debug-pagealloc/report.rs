@@ -11,9 +11,22 @@ use crate::{
         addr::Pfn,
         check::{Hit, Intent},
         gate::{hash_stack, Gate, Site},
-        report::{is_allocator, is_sanitizer, Event, Facts, REFERENCE_LINE, RULER, TITLE},
+        report::{
+            is_allocator,
+            is_sanitizer,
+            Class,
+            DomainFacts,
+            Event,
+            Facts,
+            LeakedRange,
+            DOMAIN_FREED,
+            REFERENCE_LINE,
+            RULER,
+            STILL_MAPPED,
+            TITLE, //
+        },
     },
-    page_ext::GEOMETRY,
+    sections::GEOMETRY,
     stats::STATS,
     COUNTS, //
 };
@@ -131,14 +144,6 @@ pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &I
     STATS.findings.add(1);
 
     print(first, pages, event, hit, &stack);
-    // SAFETY: Any flag and origin are allowed.
-    unsafe {
-        bindings::add_taint(
-            bindings::TAINT_BAD_PAGE,
-            bindings::lockdep_ok_LOCKDEP_STILL_OK,
-        );
-        bindings::check_panic_on_warn(c"DMASAN".as_char_ptr());
-    }
 }
 
 fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
@@ -171,10 +176,64 @@ fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
     stack.frames().for_each(symbol_line);
     // SAFETY: The page has counters, so it has a `struct page`.
     unsafe { bindings::iommu_debug_dump_page_owner(hit.first.0 as c_ulong) };
+    finish();
+}
+
+/// Reports what a domain of the DMA API still mapped when it was freed.
+pub(crate) fn report_domain(state: &bindings::iommu_debug_teardown) {
+    let Some(_gate) = GATE.enter(Task::current_raw() as u64) else {
+        STATS.turned_away.add(1);
+        return;
+    };
+    STATS.findings.add(1);
+    let stack = Stack::here();
+    line(fmt!("{RULER}"));
+    title(fmt!("{TITLE}{}", Class::DomainLeak.name()), &stack);
+    with_comm(|comm| {
+        line(core::format_args!(
+            "{}",
+            DomainFacts {
+                pages: state.pages,
+                ranges: state.ranges,
+                // SAFETY: Any context; the CPU may change right after.
+                cpu: unsafe { bindings::raw_smp_processor_id() },
+                comm,
+                pid: current_pid(),
+            }
+        ))
+    });
+    line(fmt!(""));
+    line(fmt!("{STILL_MAPPED}"));
+    for range in state.range.iter().take(state.ranges as usize) {
+        line(core::format_args!(
+            "{}",
+            LeakedRange {
+                iova: range.iova as u64,
+                phys: range.phys,
+                size: range.size as u64,
+            }
+        ));
+    }
+    line(fmt!(""));
+    line(fmt!("{DOMAIN_FREED}"));
+    stack.frames().for_each(symbol_line);
+    finish();
+}
+
+/// The end of a report, and what comes of it.
+fn finish() {
     line(fmt!(""));
     // SAFETY: The argument is a log level.
     unsafe { bindings::dump_stack_print_info(bindings::KERN_ERR.as_ptr()) };
     line(fmt!("{RULER}"));
+    // SAFETY: Any flag and origin are allowed.
+    unsafe {
+        bindings::add_taint(
+            bindings::TAINT_BAD_PAGE,
+            bindings::lockdep_ok_LOCKDEP_STILL_OK,
+        );
+        bindings::check_panic_on_warn(c"DMASAN".as_char_ptr());
+    }
 }
 
 fn title(text: fmt::Arguments<'_>, stack: &Stack) {

@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the DMA sanitizer needs and Rust cannot say in this kernel: definitions
- * made by macros, and inline functions without a Rust helper. No policy here.
+ * made by macros, per-CPU counters, and inline functions without a Rust helper.
+ * No policy here.
  */
 #include <linux/export.h>
+#include <linux/gfp.h>
 #include <linux/init.h>
 #include <linux/iommu-debug-pagealloc.h>
 #include <linux/kstrtox.h>
+#include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
-#include <linux/page_ext.h>
 #include <linux/page_owner.h>
+#include <linux/percpu.h>
 #include <linux/printk.h>
+#include <linux/vmalloc.h>
 
 DEFINE_STATIC_KEY_FALSE(iommu_debug_initialized);
 EXPORT_SYMBOL_GPL(iommu_debug_initialized);
 
 /* Page table formats may be modules. */
-EXPORT_SYMBOL_GPL(__iommu_debug_unmapped);
+EXPORT_SYMBOL_GPL(__iommu_debug_cleared);
+EXPORT_SYMBOL_GPL(__iommu_debug_domain_leaf);
 
 bool iommu_debug_wanted __ro_after_init;
 
@@ -27,41 +32,87 @@ static int __init iommu_debug_param(char *value)
 }
 early_param("iommu.debug_pagealloc", iommu_debug_param);
 
-static __init bool iommu_debug_need(void)
-{
-	return iommu_debug_wanted;
-}
-
-/* Eight bytes, so that the other clients' data stays aligned. */
-struct page_ext_operations page_iommu_debug_ops = {
-	.size = sizeof(u64),
-	.need = iommu_debug_need,
-};
-
 void iommu_debug_enable(void)
 {
 	static_branch_enable(&iommu_debug_initialized);
 }
 
-/*
- * The slot of the section's first page; those of the others follow at a
- * distance of page_ext_size. NULL if there is no such section, or it is offline
- * or has no page_ext. The caller holds the RCU read lock.
- */
-void *iommu_debug_section_slots(unsigned long section)
+static DEFINE_PER_CPU(struct iommu_debug_traffic, iommu_debug_traffic);
+
+struct iommu_debug_traffic iommu_debug_traffic_sum(void)
 {
-	struct page_ext *page_ext;
+	struct iommu_debug_traffic sum = {};
+	int cpu;
 
-	if (section >= NR_MEM_SECTIONS || !online_section(__nr_to_section(section)))
-		return NULL;
+	for_each_possible_cpu(cpu) {
+		struct iommu_debug_traffic *here = per_cpu_ptr(&iommu_debug_traffic, cpu);
 
-	page_ext = page_ext_lookup(section_nr_to_pfn(section));
-	return page_ext ? page_ext_data(page_ext, &page_iommu_debug_ops) : NULL;
+		sum.maps += here->maps;
+		sum.mapped += here->mapped;
+		sum.unmaps += here->unmaps;
+		sum.unmapped += here->unmapped;
+		sum.checks += here->checks;
+	}
+	return sum;
 }
 
-unsigned long iommu_debug_page_to_pfn(const struct page *page)
+/* Slow paths of the hooks that count what they see; they go on in Rust. */
+
+void __iommu_debug_map(struct iommu_domain *domain, phys_addr_t phys, size_t size)
 {
-	return page_to_pfn(page);
+	this_cpu_inc(iommu_debug_traffic.maps);
+	this_cpu_add(iommu_debug_traffic.mapped, size);
+	iommu_debug_count_up(domain, phys, size);
+}
+
+void __iommu_debug_unmap_end(struct iommu_domain *domain, unsigned long iova,
+			     size_t size, size_t unmapped)
+{
+	this_cpu_inc(iommu_debug_traffic.unmaps);
+	this_cpu_add(iommu_debug_traffic.unmapped, unmapped);
+	if (unlikely(unmapped != size))
+		iommu_debug_unmap_differs(size, unmapped);
+}
+
+void __iommu_debug_check_unmapped(const struct page *page, int numpages)
+{
+	this_cpu_inc(iommu_debug_traffic.checks);
+	iommu_debug_check_alloc(page_to_pfn(page), numpages);
+}
+
+void __iommu_debug_check_freed(const struct page *page, int numpages)
+{
+	this_cpu_inc(iommu_debug_traffic.checks);
+	iommu_debug_check_free(page_to_pfn(page), numpages);
+}
+
+/* Memory that stays; its physical pages are as close to the section as can be. */
+void *iommu_debug_alloc_counters(unsigned long section, size_t size)
+{
+	int nid = pfn_to_nid(section_nr_to_pfn(section));
+	void *counters;
+
+	counters = alloc_pages_exact_nid(nid, size, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+	return counters ?: vzalloc_node(size, nid);
+}
+
+bool iommu_debug_present(unsigned long section)
+{
+	return present_section_nr(section);
+}
+
+static int iommu_debug_memory(struct notifier_block *self, unsigned long action, void *arg)
+{
+	struct memory_notify *memory = arg;
+
+	if (action == MEM_GOING_ONLINE)
+		iommu_debug_add_pages(memory->start_pfn, memory->nr_pages);
+	return NOTIFY_OK;
+}
+
+void iommu_debug_watch_memory(void)
+{
+	hotplug_memory_notifier(iommu_debug_memory, DEFAULT_CALLBACK_PRI);
 }
 
 void iommu_debug_dump_page_owner(unsigned long pfn)

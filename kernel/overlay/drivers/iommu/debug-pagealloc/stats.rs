@@ -2,15 +2,15 @@
 
 //! What the sanitizer did, and what it could not do: `/sys/kernel/debug/dmasan/stats`.
 //!
-//! Nothing on the way of an ordinary map, unmap or check is counted here.
+//! What an ordinary map, unmap or check adds to is per CPU, and in the shim.
 
 use crate::{
     engine::{counts::Totals, primitive::Long},
-    page_ext::sections,
+    sections::{Sections, GEOMETRY},
     COUNTS,
     DIRECT, //
 };
-use kernel::{debugfs::Dir, fmt, prelude::*};
+use kernel::{bindings, debugfs::Dir, fmt, prelude::*};
 
 /// Counters of rare events.
 pub(crate) struct Stats {
@@ -31,6 +31,10 @@ pub(crate) struct Stats {
     pub(crate) short_unmaps: Long,
     /// Parts of unmaps that were not mapped, as far as could be told.
     pub(crate) untranslated: Long,
+    /// Maps that failed, and were taken back.
+    pub(crate) failed_maps: Long,
+    /// Domains of their own that drivers freed with something mapped in them.
+    pub(crate) freed_mapped: Long,
 }
 
 /// The counters of this boot.
@@ -43,7 +47,12 @@ pub(crate) static STATS: Stats = Stats {
     over_unmaps: Long::new(0),
     short_unmaps: Long::new(0),
     untranslated: Long::new(0),
+    failed_maps: Long::new(0),
+    freed_mapped: Long::new(0),
 };
+
+/// What the counters of one section take.
+const COUNTER_BYTES: i64 = (GEOMETRY.section_words() * size_of::<u32>()) as i64;
 
 impl Stats {
     /// Counts, and the first time prints, a range that cannot be.
@@ -57,11 +66,22 @@ impl Stats {
 
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut totals = Totals::default();
-        for section in (0..sections()).filter_map(|number| COUNTS.section_totals(number)) {
+        let mut sections = 0;
+        for section in (0..Sections.end()).filter_map(|number| COUNTS.section_totals(number)) {
             totals.add(&section);
+            sections += 1;
+            // SAFETY: Reading a file, nothing is locked.
+            unsafe { bindings::__cond_resched() };
         }
         let (direct_ranges, direct_pages) = DIRECT.totals();
-        let rows: [(&str, i64); 16] = [
+        // SAFETY: Any context.
+        let traffic = unsafe { bindings::iommu_debug_traffic_sum() };
+        let rows: [(&str, i64); 24] = [
+            ("maps", traffic.maps as i64),
+            ("mapped_bytes", traffic.mapped as i64),
+            ("unmaps", traffic.unmaps as i64),
+            ("unmapped_bytes", traffic.unmapped as i64),
+            ("checks", traffic.checks as i64),
             ("findings", self.findings.load() as i64),
             ("findings_continued", self.continued.load() as i64),
             ("findings_turned_away", self.turned_away.load() as i64),
@@ -74,10 +94,13 @@ impl Stats {
             ("direct_ranges_widened", DIRECT.widened() as i64),
             ("skipped_no_page", self.skipped.load() as i64),
             ("bad_ranges", self.bad_ranges.load() as i64),
+            ("failed_maps", self.failed_maps.load() as i64),
             ("over_unmaps", self.over_unmaps.load() as i64),
             ("short_unmaps", self.short_unmaps.load() as i64),
             ("untranslated_unmaps", self.untranslated.load() as i64),
-            ("bytes_per_page", size_of::<u64>() as i64),
+            ("domains_freed_mapped", self.freed_mapped.load() as i64),
+            ("sections", sections),
+            ("counter_bytes", sections * COUNTER_BYTES),
         ];
         for (name, value) in rows {
             writeln!(f, "{name}: {value}")?;

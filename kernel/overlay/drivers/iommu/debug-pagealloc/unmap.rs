@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What an unmap has cleared, collected run by run, and counted down when it is done.
+//!
+//! The page table code reports each leaf as it clears it. Translating the range beforehand instead
+//! would take a walk for each page, and would be wrong whenever the unmap then removes more than it
+//! was asked for, or less.
+
+use crate::{count_down, stats::STATS};
+use kernel::{bindings, prelude::*};
+
+/// An unmap of `size` bytes at `iova` has been asked for.
+///
+/// Counts go down when the page table code has reported what it cleared, so all there is to do is
+/// to look at the request.
+///
+/// # Safety
+///
+/// None; the arguments are only looked at. Unsafe because all exported functions are.
+#[export]
+pub unsafe extern "C" fn __iommu_debug_unmap_begin(
+    _domain: *mut bindings::iommu_domain,
+    iova: usize,
+    size: usize,
+) {
+    if size != 0 && iova.checked_add(size - 1).is_none() {
+        STATS.bad_range(iova as u64, size);
+    }
+}
+
+/// The unmap is done, but not `size` bytes were removed.
+///
+/// # Safety
+///
+/// None; the arguments are only looked at. Unsafe because all exported functions are.
+#[export]
+pub unsafe extern "C" fn iommu_debug_unmap_differs(size: usize, unmapped: usize) {
+    if unmapped > size {
+        STATS.over_unmaps.add(1);
+    } else {
+        STATS.short_unmaps.add(1);
+    }
+}
+
+/// Entries that mapped `size` bytes at `phys` are being cleared, and do not continue the run that
+/// `cleared` was collecting: begins another one.
+///
+/// The run before is gone already, and is counted down; but if it is not sure yet that the unmap
+/// succeeds, it is put aside as long as there is room.
+///
+/// # Safety
+///
+/// - `cleared` points to a state that nobody else uses.
+/// - Its `domain` points to a valid domain.
+#[export]
+pub unsafe extern "C" fn __iommu_debug_cleared(
+    cleared: *mut bindings::iommu_debug_cleared,
+    phys: bindings::phys_addr_t,
+    size: usize,
+) {
+    // SAFETY: By the function's requirement.
+    let state = unsafe { &mut *cleared };
+    let last = state.last;
+    (state.last.phys, state.last.size) = (phys, size);
+    if last.size == 0 {
+        return;
+    }
+    if state.defer {
+        if let Some(run) = state.run.get_mut(state.count as usize) {
+            *run = last;
+            state.count += 1;
+            return;
+        }
+    }
+    // SAFETY: By the function's requirement.
+    unsafe { count_down(state.domain, last.phys, last.size) };
+}
+
+/// The entries that were collected in `cleared` are gone: counts down what they mapped.
+///
+/// # Safety
+///
+/// - `cleared` points to a state that nobody else uses.
+/// - Its `domain` points to a valid domain.
+#[export]
+pub unsafe extern "C" fn __iommu_debug_count_down(cleared: *mut bindings::iommu_debug_cleared) {
+    // SAFETY: By the function's requirement.
+    let state = unsafe { &mut *cleared };
+    for run in state.run.iter().take(state.count as usize) {
+        // SAFETY: By the function's requirement.
+        unsafe { count_down(state.domain, run.phys, run.size) };
+    }
+    state.count = 0;
+    // SAFETY: By the function's requirement.
+    unsafe { count_down(state.domain, state.last.phys, state.last.size) };
+    state.last.size = 0;
+}
