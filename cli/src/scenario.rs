@@ -385,6 +385,36 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
     }
 
     #[test]
+    fn a_leak_of_a_domain_can_be_expected() {
+        let text = TEXT.replace("free-while-mapped", "domain-leak");
+        let step = |facts| {
+            scenario(&text.replace("order = \"0\"", facts))
+                .steps
+                .remove(0)
+        };
+        let ruler = "=".repeat(66);
+        let found = finding(&format!(
+            "{ruler}\nBUG: DMASAN: domain-leak in f+0x1/0x2\n[pages=3] [ranges=2]\n\nstill mapped:\n \
+             [iova=0x1000] [phys=0x2000] [size=0x1000]\n{ruler}"
+        ));
+        let same = step("pages = \"3\", ranges = \"2\"");
+        assert_eq!(
+            compare(&same, Flavor::Rust, &[&found]),
+            Vec::<String>::new()
+        );
+        // What a range says is no fact.
+        let other = step("pages = \"4\", size = \"0x1000\"");
+        let wrong = compare(&other, Flavor::Rust, &[&found]);
+        assert_eq!(
+            wrong,
+            [
+                "`domain-leak in f+0x1/0x2`: pages is 3 instead of 4",
+                "`domain-leak in f+0x1/0x2`: size is nothing instead of 0x1000"
+            ]
+        );
+    }
+
+    #[test]
     fn findings_can_be_expected_several_times() {
         let text = TEXT.replace("findings = [{ ", "findings = [{ times = 2, ");
         let step = &scenario(&text).steps[0];

@@ -37,6 +37,7 @@ fn a_finding_is_1_even_if_cut_or_followed_by_a_panic() {
         "panic-on-warn",
         "reference-leak",
         "unknown-class",
+        "domain-leak",
     ] {
         report(&[&log(name)]).code(1).stderr(is_empty());
     }
@@ -89,6 +90,16 @@ fn standard_input_and_json() {
         assert_eq!(json["findings"][0]["class"], "free-while-mapped");
         assert_eq!(json["findings"][0]["facts"]["pfn"], "0x2bb9");
     }
+}
+
+#[test]
+fn ranges_of_a_domain_in_text_and_json() {
+    let row = "domain-leak  iommu_deinit_device+0x47/0x1e0                3 in 2 ranges";
+    report(&[&log("domain-leak")]).code(1).stdout(contains(row));
+    let out = report(&[&log("domain-leak"), "--format", "json"]).code(1);
+    let json: serde_json::Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+    assert_eq!(json["findings"][0]["ranges"][1]["phys"], "0x3b50000");
+    assert_eq!(json["findings"][1]["ranges"].as_array().unwrap().len(), 8);
 }
 
 #[test]

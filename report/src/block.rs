@@ -11,13 +11,16 @@ use crate::line::Line;
 use crate::model::{
     Class, Cut, CutBy, Facts, Finding, Frame, Origin, PageOwner, Process, Site, Stack,
 };
+use crate::ranges::{is_indented, range};
 use crate::{owner, symbol};
-use dmasan_engine::report::{is_allocator, Event, RULER};
+use dmasan_engine::report::{is_allocator, Event, DOMAIN_FREED, RULER, STILL_MAPPED};
 
 /// Bounds of what is kept of one report.
 const MAX_RAW: usize = 600;
 const MAX_LINE: usize = 1024;
 const MAX_FACTS: usize = 64;
+/// The kernel lists eight.
+const MAX_RANGES: usize = 64;
 const MAX_STACKS: usize = 16;
 const MAX_FRAMES: usize = 128;
 
@@ -120,7 +123,10 @@ impl Block {
         if !is_heading(line.text) {
             return None;
         }
-        let class = Class::Other("unknown".to_owned());
+        let class = match is_heading_of_domain(line.text) {
+            true => Class::DomainLeak,
+            false => Class::Other("unknown".to_owned()),
+        };
         let mut block = Block::empty(line, Origin::Dmasan, class, Stage::Remains);
         block.finding.title = clip(line.text.trim_end());
         block.truncate(CutBy::LogStart, line.number);
@@ -140,6 +146,7 @@ impl Block {
             time_us: line.time_us,
             caller: line.caller.map(str::to_owned),
             facts: Facts::default(),
+            ranges: Vec::new(),
             stacks: Vec::new(),
             page_owner: None,
             process: None,
@@ -260,11 +267,16 @@ impl Block {
                 return Next::NotMine;
             }
         } else if let Some(heading) = self.finding.raw.last().filter(|last| is_heading(last)) {
-            let of_owner_follows = heading.trim_end() == PAGE_OWNER;
-            if !(if of_owner_follows { of_owner } else { frame }) {
+            let follows = match heading.trim_end() {
+                PAGE_OWNER => of_owner,
+                STILL_MAPPED => range(text).is_some(),
+                _ => frame,
+            };
+            if !follows {
                 return Next::NotMine;
             }
         } else if !(frame
+            || self.lists_ranges() && (range(text).is_some() || text.trim_end() == DOMAIN_FREED)
             || of_owner && self.finding.page_owner.is_some()
             || text.trim().is_empty()
             || text.trim_end() == PAGE_OWNER
@@ -275,6 +287,11 @@ impl Block {
         self.keep(text);
         self.body(text);
         Next::More
+    }
+
+    /// Ranges were read, and no stack yet.
+    fn lists_ranges(&self) -> bool {
+        !self.finding.ranges.is_empty() && self.finding.stacks.is_empty()
     }
 
     /// After the leak line: page owner, or nothing more.
@@ -344,6 +361,11 @@ impl Block {
             } else {
                 self.section = Section::Head;
             }
+        } else if is_indented(text) {
+            // What looks like facts and is no range was damaged on its way.
+            if let Some(range) = range(text).filter(|_| self.may_have_ranges()) {
+                self.finding.ranges.push(range);
+            }
         } else if let Some(facts) = facts(text) {
             for (key, value) in facts
                 .into_iter()
@@ -361,6 +383,11 @@ impl Block {
                 .hardware
                 .get_or_insert_with(|| clip(name.trim()));
         }
+    }
+
+    /// The reference has none, and writes nothing that could pass for one.
+    fn may_have_ranges(&self) -> bool {
+        self.finding.origin == Origin::Dmasan && self.finding.ranges.len() < MAX_RANGES
     }
 
     fn frame(&mut self, frame: Frame) {
@@ -431,10 +458,15 @@ impl Block {
 /// The line above what page owner says, in a report of ours.
 const PAGE_OWNER: &str = "page owner:";
 
-/// A line that only a report of ours has, above its stack or above what page owner says.
+/// A line that only a report of ours has, above its ranges, its stack or what page owner says.
 fn is_heading(text: &str) -> bool {
-    let text = text.trim_end();
-    [Event::Free.heading(), Event::Alloc.heading(), PAGE_OWNER].contains(&text)
+    let ours = [Event::Free.heading(), Event::Alloc.heading(), PAGE_OWNER];
+    ours.contains(&text.trim_end()) || is_heading_of_domain(text)
+}
+
+/// A heading by which the class is known.
+fn is_heading_of_domain(text: &str) -> bool {
+    [STILL_MAPPED, DOMAIN_FREED].contains(&text.trim_end())
 }
 
 /// Limits the length of what is kept of a line.

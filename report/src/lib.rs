@@ -28,6 +28,7 @@ mod line;
 mod model;
 mod owner;
 mod parser;
+mod ranges;
 mod symbol;
 
 pub mod json;
@@ -38,3 +39,4 @@ pub use model::{
     Process, Report, Site, Stack, Step, Trouble, TroubleKind, Warning, SCHEMA,
 };
 pub use parser::{parse, parse_reader, Options, Parser, Unparseable};
+pub use ranges::MappedRange;

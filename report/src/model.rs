@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a kernel log says, as data; field names are those of the JSON schema in `docs/reports.md`.
 
+use crate::ranges::MappedRange;
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -121,6 +122,8 @@ pub enum Class {
     AllocWhileMapped,
     /// More was unmapped than mapped.
     CountImbalance,
+    /// A domain of the DMA API was freed while it mapped memory.
+    DomainLeak,
     /// The reference's only class.
     PageLeak,
     /// A class that this version does not know.
@@ -134,6 +137,7 @@ impl Class {
             Class::FreeWhileMapped => "free-while-mapped",
             Class::AllocWhileMapped => "alloc-while-mapped",
             Class::CountImbalance => "count-imbalance",
+            Class::DomainLeak => "domain-leak",
             Class::PageLeak => "page-leak",
             Class::Other(name) => name,
         }
@@ -146,6 +150,7 @@ impl From<String> for Class {
             "free-while-mapped" => Class::FreeWhileMapped,
             "alloc-while-mapped" => Class::AllocWhileMapped,
             "count-imbalance" => Class::CountImbalance,
+            "domain-leak" => Class::DomainLeak,
             "page-leak" => Class::PageLeak,
             _ => Class::Other(name),
         }
@@ -179,6 +184,9 @@ pub struct Finding {
     pub caller: Option<String>,
     /// The `[key=value]` facts, in order.
     pub facts: Facts,
+    /// What the domain still mapped, as far as the report lists it; for [`Class::DomainLeak`].
+    #[serde(default)]
+    pub ranges: Vec<MappedRange>,
     /// The stacks, in order.
     pub stacks: Vec<Stack>,
     /// What the kernel knows about the page's owner.
@@ -213,7 +221,7 @@ pub struct Site {
 /// One stack of a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stack {
-    /// Its heading, without the colon: `freed at`, `allocated at`, `mapped at (...)`.
+    /// Its heading, without the colon: `freed at`, `allocated at`, `domain freed at`, `mapped at (...)`.
     pub title: String,
     /// The innermost function first.
     pub frames: Vec<Frame>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A report for eyes: every finding in full, then a table of them. The same report gives the same text.
 
-use crate::model::{BootState, Finding, Report, Site, Step};
+use crate::model::{BootState, Class, Finding, Report, Site, Step};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -280,9 +280,18 @@ impl Write for Bounded {
     }
 }
 
-/// `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the event.
+/// `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the event. Of a domain only
+/// how many there are: `3 in 2 ranges`.
 fn pages(finding: &Finding) -> String {
     let facts = &finding.facts;
+    if finding.class == Class::DomainLeak {
+        let (pages, ranges) = (facts.number("pages"), facts.number("ranges"));
+        return match (pages, ranges) {
+            (Some(pages), Some(1)) => format!("{pages} in 1 range"),
+            (Some(pages), Some(ranges)) => format!("{pages} in {ranges} ranges"),
+            _ => "-".to_owned(),
+        };
+    }
     let known = |key| {
         facts
             .value(key)

@@ -2,7 +2,9 @@
 //! One log per situation: what is found in it, and what it looks like.
 
 use dmasan_report::text::{self, Style};
-use dmasan_report::{json, parse, BootState, CutBy, Finding, Origin, Report, TroubleKind};
+use dmasan_report::{
+    json, parse, BootState, CutBy, Finding, MappedRange, Origin, Report, TroubleKind,
+};
 use rstest::rstest;
 use std::path::PathBuf;
 
@@ -63,6 +65,7 @@ macro_rules! rust_name {
     concat!("free-while-mapped ", rust_name!(), " 4"),
 ])]
 #[case::kunit("kunit", &["free-while-mapped test_free_while_mapped -", "free-while-mapped test_free_while_mapped -", "free-while-mapped test_free_with_inner_page_mapped -", "free-while-mapped test_free_page_by_page -", "alloc-while-mapped get_back -", "count-imbalance expect_imbalance -", "free-while-mapped expect_imbalance -", "count-imbalance expect_imbalance -", "free-while-mapped test_direct_region -", "free-while-mapped leak_2m -", "free-while-mapped case_order3 -", "free-while-mapped case_twice -"])]
+#[case::domain("domain-leak", &["domain-leak iommu_deinit_device 1", "domain-leak __iommu_group_set_domain_internal 5"])]
 #[case::off("off", &[])]
 #[case::passthrough("passthrough", &[])]
 #[case::new_class("unknown-class", &["slab-free-while-mapped edu_free -"])]
@@ -103,6 +106,7 @@ fn not_a_log(#[case] name: &str, #[case] reason: &str) {
 #[case("panic")]
 #[case("interleaved")]
 #[case("page-owner")]
+#[case("domain-leak")]
 #[case("unknown-class")]
 #[case("reference-page-owner")]
 #[case("reference-panic")]
@@ -121,6 +125,7 @@ fn text_form(#[case] name: &str) {
 #[case("finding")]
 #[case("page-owner")]
 #[case("panic")]
+#[case("domain-leak")]
 #[case("unknown-class")]
 #[case("reference-page-owner")]
 fn json_form(#[case] name: &str) {
@@ -329,6 +334,25 @@ fn as_many_findings_as_the_kernel_counted() {
 }
 
 #[test]
+fn ranges_of_a_domain() {
+    let report = report("domain-leak");
+    let [first, second] = &report.findings[..] else {
+        panic!("{:?}", report.findings)
+    };
+    let range = |iova, phys, size| MappedRange { iova, phys, size };
+    let expected = [
+        range(0xffff_e000, 0x3b3_c000, 0x2000),
+        range(0xffff_9000, 0x3b5_0000, 0x1000),
+    ];
+    assert_eq!(first.ranges, expected);
+    assert_eq!(first.stacks[0].title, "domain freed at");
+    // The kernel lists the first of them.
+    assert_eq!(second.facts.number("ranges"), Some(12));
+    assert_eq!(second.ranges.len(), 8);
+    assert_eq!(report.in_step(3).count(), 0);
+}
+
+#[test]
 fn callers_of_a_run() {
     let finding = report("demo").findings.remove(0);
     assert_eq!(finding.caller.as_deref(), Some("T74"));
@@ -381,6 +405,13 @@ fn the_documented_samples_are_true() {
     assert!(
         docs.contains(&sample),
         "docs/reports.md shows another report than page-owner.log"
+    );
+    let raw = &report("domain-leak").findings[0].raw;
+    let first_frame = raw.iter().position(|l| l.starts_with(" iommu_")).unwrap();
+    let sample = raw[..=first_frame].join("\n");
+    assert!(
+        docs.contains(&format!("```\n{sample}\n```\n")),
+        "docs/reports.md shows another report than domain-leak.log"
     );
     let (_, rest) = docs.split_once("```json\n").unwrap();
     let (sample, _) = rest.split_once("```").unwrap();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What holds for every log: no input breaks the parser, and what the engine writes is read back.
 
-use dmasan_engine::report::{Class, Event, Facts, REFERENCE_LINE, RULER, TITLE};
+use dmasan_engine::report::{
+    Class, Event, Facts, DOMAIN_FREED, REFERENCE_LINE, RULER, STILL_MAPPED, TITLE,
+};
 use dmasan_report::text::{self, Style};
 use dmasan_report::{json, parse, Options, Parser};
 use proptest::collection::vec;
@@ -160,6 +162,10 @@ fn meaningful() -> impl Strategy<Value = String> {
         Just("page_owner tracks the page as freed".to_owned()),
         Just("page last free pid 1 tgid 1 ts 1 stack trace:".to_owned()),
         Just("freed at:".to_owned()),
+        Just(format!("{TITLE}domain-leak in f+0x1/0x2")),
+        Just(STILL_MAPPED.to_owned()),
+        Just(DOMAIN_FREED.to_owned()),
+        Just(" [iova=0x1000] [phys=0x2000] [size=0x1000]".to_owned()),
         Just(" f+0x1/0x2".to_owned()),
         Just("Linux version 7.3.4".to_owned()),
         Just("Kernel panic - not syncing: x".to_owned()),
