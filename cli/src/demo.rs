@@ -94,7 +94,7 @@ pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
 }
 
 /// Writes the scenarios that the tool carries inside to the working area, where they are built from.
-fn unpack(host: &Host) -> Result<PathBuf> {
+pub fn unpack(host: &Host) -> Result<PathBuf> {
     let mut key = Key::new("scenarios");
     for file in files(&SCENARIOS) {
         key = key.with(&file.path().display().to_string(), file.contents());

@@ -68,6 +68,8 @@ pub struct Plan {
     pub cleanup: Vec<Step>,
     /// The script on the host.
     pub script: Option<PathBuf>,
+    /// Programs on the host that the script wants; they have to run without libraries.
+    pub programs: Vec<PathBuf>,
 }
 
 impl Plan {
@@ -146,6 +148,12 @@ pub fn guest_path(modules: &[&Path], file: &Path) -> String {
     let index = modules.iter().position(|m| *m == file).unwrap_or(0);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     format!("/modules/{index}/{name}")
+}
+
+/// Where the guest has a program.
+pub fn program_path(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    format!("/programs/{name}")
 }
 
 /// Where the guest has the script.

@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use flate2::Compression;
 
 use crate::error::{io, Error, Result};
-use crate::guest::{guest_path, Plan, SCRIPT};
+use crate::guest::{guest_path, program_path, Plan, SCRIPT};
 use crate::root::Env;
 
 const DIR: u32 = 0o040_755;
@@ -54,7 +54,7 @@ struct Archive<W: Write> {
 
 impl<W: Write> Archive<GzEncoder<W>> {
     fn fill(mut self, busybox: &Path, plan: &Plan, init: &str) -> std::result::Result<W, Failed> {
-        for dir in ["bin", "dev", "modules"] {
+        for dir in ["bin", "dev", "modules", "programs"] {
             self.entry(dir, DIR, &[])?;
         }
         // The kernel opens it for init before anything is mounted.
@@ -67,6 +67,9 @@ impl<W: Write> Archive<GzEncoder<W>> {
         for (index, file) in modules.iter().enumerate() {
             self.entry(&format!("modules/{index}"), DIR, &[])?;
             self.copy(&guest_path(&modules, file)[1..], DATA, file)?;
+        }
+        for file in &plan.programs {
+            self.copy(&program_path(file)[1..], PROGRAM, file)?;
         }
         if let Some(script) = &plan.script {
             self.copy(&SCRIPT[1..], PROGRAM, script)?;

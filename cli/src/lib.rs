@@ -3,6 +3,7 @@
 
 pub mod apt;
 pub mod args;
+pub mod bench;
 pub mod boot;
 pub mod bootstrap;
 pub mod cache;
@@ -53,6 +54,7 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
         Command::Kernel(KernelCommand::Check(args)) => lint::run(exec, args),
         Command::Run(args) => run::run(exec, args),
         Command::Report(args) => report::run(exec, cli.global.color, args),
+        Command::Bench(command) => bench::run(exec, command),
     }
 }
 

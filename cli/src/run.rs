@@ -77,7 +77,7 @@ fn check_script(script: &Path) -> Result<()> {
 }
 
 /// A result that cannot be written is better told before the run than after it.
-fn check_output(to: &Path) -> Result<()> {
+pub fn check_output(to: &Path) -> Result<()> {
     let parent = to.parent().filter(|p| !p.as_os_str().is_empty());
     if to.is_dir() || parent.is_some_and(|p| !p.is_dir()) {
         let error = Error::usage(format!("cannot write a file `{}`", to.display()));

@@ -15,7 +15,7 @@
 #define WARM_UP 16
 #define IOVA ((unsigned long)SZ_1G)
 #define PROT (IOMMU_READ | IOMMU_WRITE)
-/* How much a heavily mapped machine has mapped, and in which pieces there is free memory between. */
+/* How much a heavily mapped machine has mapped; the pieces of free memory between. */
 #define MAPPED SZ_512M
 #define HOLE_ORDER 9
 
@@ -92,7 +92,7 @@ int bench_alloc_mapped(struct device *dev, const char *arg)
 		if (!held[taken])
 			goto out;
 	}
-	/* The allocator hands out its larger blocks in order: neighbours have neighbouring indices. */
+	/* The allocator splits larger blocks: neighbours come one after the other. */
 	for (i = 0; i < n; i++) {
 		__free_pages(held[2 * i + 1], HOLE_ORDER);
 		held[2 * i + 1] = NULL;

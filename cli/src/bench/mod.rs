@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `dmasan bench`: what the sanitizer costs, measured so that anybody can repeat it.
+
+pub mod chart;
+pub mod figure;
+pub mod json;
+pub mod measure;
+pub mod program;
+pub mod results;
+pub mod rows;
+pub mod setting;
+pub mod store;
+pub mod table;
+
+use std::path::Path;
+
+use crate::args::{BenchAllocArgs, BenchArgs, BenchCommand, BenchMapArgs};
+use crate::error::{io, Exit, Result};
+use crate::exact::thousands;
+use crate::exec::Exec;
+use crate::kernel::Flavor;
+use crate::run::check_output;
+use crate::stdout;
+
+use chart::{Bar, Chart, Group};
+use measure::{measure, Measured};
+use rows::Row;
+
+/// Runs the command.
+pub fn run(exec: &Exec, command: &BenchCommand) -> Result<Exit> {
+    match command {
+        BenchCommand::Map(args) => map(exec, args),
+        BenchCommand::Alloc(args) => alloc(exec, args),
+    }
+}
+
+fn map(exec: &Exec, args: &BenchMapArgs) -> Result<Exit> {
+    let exact = args.bench.exact();
+    let rows = rows::of_map(&args.pages, &args.threads(), exact)?;
+    let show = Show {
+        what: "map",
+        table: table::of_map,
+        chart: chart_of_map,
+    };
+    finish(exec, &args.bench, &rows, show)
+}
+
+fn alloc(exec: &Exec, args: &BenchAllocArgs) -> Result<Exit> {
+    let show = Show {
+        what: "alloc",
+        table: table::of_alloc,
+        chart: chart_of_alloc,
+    };
+    finish(exec, &args.bench, &rows::of_alloc(&args.orders), show)
+}
+
+/// How one benchmark is shown.
+struct Show {
+    what: &'static str,
+    table: fn(&Measured, &[Row], bool) -> String,
+    chart: fn(&Measured, &[Row], bool) -> Chart,
+}
+
+fn finish(exec: &Exec, args: &BenchArgs, rows: &[Row], show: Show) -> Result<Exit> {
+    let files = [&args.json, &args.svg];
+    files
+        .into_iter()
+        .flatten()
+        .try_for_each(|f| check_output(f))?;
+    let Some(measured) = measure(exec, args, rows)? else {
+        return Ok(Exit::Clean);
+    };
+    let exact = args.exact();
+    if let Some(to) = &args.json {
+        write(to, &json::to_string(show.what, &measured, rows, exact))?;
+    }
+    if let Some(to) = &args.svg {
+        write(to, &(show.chart)(&measured, rows, exact).to_svg())?;
+    }
+    stdout::print(&(show.table)(&measured, rows, exact))?;
+    if measured.kept > 0 {
+        let kept = measured.kept;
+        exec.ui.note(&format!(
+            "{kept} of the figures were measured by an earlier run of the same kernels; --fresh measures all anew"
+        ));
+    }
+    match measured.failed {
+        Some(error) => Err(error),
+        None => Ok(Exit::Clean),
+    }
+}
+
+fn write(to: &Path, text: &str) -> Result<()> {
+    std::fs::write(to, text).map_err(io("cannot write", to))
+}
+
+/// The sanitizers that are on, in the order of the chart's bars.
+fn shown(measured: &Measured) -> Vec<(Flavor, usize)> {
+    let both = [Flavor::Rust, Flavor::C].into_iter();
+    both.filter_map(|f| Some((f, measured.on(f)?))).collect()
+}
+
+fn groups(
+    measured: &Measured,
+    rows: &[Row],
+    bar: impl Fn(usize, &Row) -> Option<Bar>,
+) -> Vec<Group> {
+    let columns = shown(measured);
+    let group = |row: &Row| Group {
+        label: row.label.clone(),
+        bars: columns.iter().map(|(_, c)| bar(*c, row)).collect(),
+    };
+    rows.iter().map(group).collect()
+}
+
+fn series(measured: &Measured) -> Vec<String> {
+    let name = |(flavor, _): &(Flavor, usize)| match flavor {
+        Flavor::Rust => "dmasan".to_owned(),
+        _ => "C reference".to_owned(),
+    };
+    shown(measured).iter().map(name).collect()
+}
+
+fn chart_of_map(measured: &Measured, rows: &[Row], exact: bool) -> Chart {
+    let what = if exact { "instructions" } else { "time" };
+    let bar = |column: usize, row: &Row| {
+        let ratio = measured.ratio(column, &row.name)?.median;
+        Some(Bar {
+            value: ratio,
+            text: table::factor(ratio),
+        })
+    };
+    // The kernel's benchmark repeats what single calls show already.
+    let single = |r: &&Row| !exact || matches!(r.source, rows::Source::Module(_));
+    let rows: Vec<Row> = rows.iter().filter(single).cloned().collect();
+    Chart {
+        title: "What map and unmap cost with the sanitizer on".to_owned(),
+        unit: format!(
+            "{what} of one call, as a multiple of a kernel without sanitizer; logarithmic"
+        ),
+        from: 1.0,
+        bar: Some((1.1, "1.10".to_owned())),
+        series: series(measured),
+        groups: groups(measured, &rows, bar),
+    }
+}
+
+fn chart_of_alloc(measured: &Measured, rows: &[Row], exact: bool) -> Chart {
+    let what = if exact { "instructions" } else { "nanoseconds" };
+    let bar = |column: usize, row: &Row| {
+        let added = measured.added(column, &row.name)?.median;
+        Some(Bar {
+            value: added,
+            text: thousands(added.max(0.0) as u64),
+        })
+    };
+    Chart {
+        title: "What the sanitizer adds to alloc_pages() and __free_pages()".to_owned(),
+        unit: format!("{what} added to one alloc and its free; logarithmic"),
+        from: 10.0,
+        bar: None,
+        series: series(measured),
+        groups: groups(measured, rows, bar),
+    }
+}
