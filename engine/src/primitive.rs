@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 
-//! The atomics that the engine is built from: those of `core`.
+//! The atomics that the engine is built from: those of `core`, or of a model checker (`--cfg loom`).
 //!
 //! In the kernel this module is another one with the same interface, made of the kernel's atomics
 //! (`drivers/iommu/debug-pagealloc/primitive.rs`).
 
-use core::sync::atomic::{
-    fence, AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release, SeqCst},
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+#[cfg(not(loom))]
+use core::sync::atomic::{fence, AtomicU32, AtomicU64};
+#[cfg(loom)]
+use {
+    lazy::{AtomicU32, AtomicU64},
+    loom::sync::atomic::fence,
 };
 
 /// A 32-bit word shared by all CPUs; every access is relaxed.
@@ -84,5 +88,63 @@ pub fn full_barrier() {
 /// Tells the CPU that this is a busy-wait loop.
 #[inline]
 pub fn relax() {
+    #[cfg(not(loom))]
     core::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// The model checker's atomics, made when they are first used: they have no `const` constructor.
+#[cfg(loom)]
+mod lazy {
+    extern crate std;
+    use core::sync::atomic::Ordering;
+    use std::sync::OnceLock;
+
+    macro_rules! lazy {
+        ($name:ident, $value:ty) => {
+            pub(super) struct $name {
+                initial: $value,
+                cell: OnceLock<loom::sync::atomic::$name>,
+            }
+
+            impl $name {
+                pub(super) const fn new(initial: $value) -> $name {
+                    let cell = OnceLock::new();
+                    $name { initial, cell }
+                }
+
+                fn get(&self) -> &loom::sync::atomic::$name {
+                    let make = || loom::sync::atomic::$name::new(self.initial);
+                    self.cell.get_or_init(make)
+                }
+
+                pub(super) fn load(&self, order: Ordering) -> $value {
+                    self.get().load(order)
+                }
+
+                #[allow(dead_code, reason = "only words of 64 bits are stored to")]
+                pub(super) fn store(&self, value: $value, order: Ordering) {
+                    self.get().store(value, order);
+                }
+
+                pub(super) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                    self.get().fetch_add(value, order)
+                }
+
+                pub(super) fn compare_exchange(
+                    &self,
+                    old: $value,
+                    new: $value,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$value, $value> {
+                    self.get().compare_exchange(old, new, success, failure)
+                }
+            }
+        };
+    }
+
+    lazy!(AtomicU32, u32);
+    lazy!(AtomicU64, u64);
 }
