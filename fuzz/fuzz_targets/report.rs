@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Kernel logs are written by whatever runs in the kernel: no bytes may break the parser, or reach the terminal raw.
+#![no_main]
+
+use std::io::BufReader;
+
+use dmasan_report::text::{self, Style};
+use dmasan_report::{json, parse, parse_reader, Options};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|log: &[u8]| {
+    let parsed = parse(log);
+
+    // Where a read ends is no matter.
+    let in_bits = parse_reader(BufReader::with_capacity(7, log), Options::default());
+    assert_eq!(in_bits.expect("memory can be read"), parsed);
+
+    let Ok(report) = parsed else { return };
+    for brief in [false, true] {
+        let style = Style {
+            color: false,
+            brief,
+        };
+        let text = text::to_string(&report, style);
+        let raw = text
+            .chars()
+            .find(|&c| c.is_control() && c != '\n' && c != '\t');
+        assert_eq!(raw, None, "{text}");
+    }
+    for finding in &report.findings {
+        text::headline(finding);
+    }
+    let written = json::to_string(&report);
+    assert_eq!(json::from_str(&written), Ok(report));
+});
