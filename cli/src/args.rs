@@ -264,6 +264,10 @@ pub enum BenchCommand {
     ///
     /// On a machine where nothing is mapped, and on one where 512M are. Takes one minute once the kernels are built.
     Alloc(BenchAllocArgs),
+    /// Measure the engine alone, natively, against a loop over pages
+    ///
+    /// Runs the benchmarks in engine/benches with `cargo bench`, so it needs a checkout of the project.
+    Engine(BenchEngineArgs),
 }
 
 /// Options of all benchmarks that run in guests.
@@ -349,6 +353,20 @@ pub struct BenchAllocArgs {
     /// What all benchmarks have.
     #[command(flatten)]
     pub bench: BenchArgs,
+}
+
+/// `dmasan bench engine`
+#[derive(Args, Debug)]
+pub struct BenchEngineArgs {
+    /// Only benchmarks with this in their name
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Write all figures as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a bar chart to this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 /// Output of `dmasan report`.

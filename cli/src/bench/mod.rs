@@ -2,6 +2,7 @@
 //! `dmasan bench`: what the sanitizer costs, measured so that anybody can repeat it.
 
 pub mod chart;
+pub mod engine;
 pub mod figure;
 pub mod json;
 pub mod measure;
@@ -31,6 +32,7 @@ pub fn run(exec: &Exec, command: &BenchCommand) -> Result<Exit> {
     match command {
         BenchCommand::Map(args) => map(exec, args),
         BenchCommand::Alloc(args) => alloc(exec, args),
+        BenchCommand::Engine(args) => engine::run(exec, args),
     }
 }
 
