@@ -42,6 +42,13 @@ pub struct Group {
     pub bars: Vec<Option<Bar>>,
 }
 
+impl Group {
+    /// A bar that is missing takes no space.
+    fn height(&self) -> f64 {
+        self.bars.iter().flatten().count().max(1) as f64 * HEIGHT + GAP
+    }
+}
+
 /// One bar.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Bar {
@@ -54,7 +61,8 @@ pub struct Bar {
 impl Chart {
     /// The drawing.
     pub fn to_svg(&self) -> String {
-        let height = TOP + self.groups.len() as f64 * self.group_height() + 30.0;
+        let below: f64 = self.groups.iter().map(Group::height).sum();
+        let height = TOP + below + 30.0;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
              width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">\n{STYLE}",
@@ -64,22 +72,19 @@ impl Chart {
         text(&mut svg, (0.0, 40.0), "dim", &self.unit);
         self.key(&mut svg);
         self.axis(&mut svg, height - 30.0);
-        for (index, group) in self.groups.iter().enumerate() {
-            let y = TOP + index as f64 * self.group_height();
-            let middle = y + (self.group_height() - GAP) / 2.0 + 4.0;
+        let mut y = TOP;
+        for group in &self.groups {
+            let middle = y + (group.height() - GAP) / 2.0 + 4.0;
             text(&mut svg, (LEFT - 8.0, middle), "label", &group.label);
-            for (series, bar) in group.bars.iter().enumerate() {
-                if let Some(bar) = bar {
-                    self.draw(&mut svg, y + series as f64 * HEIGHT, series, bar);
-                }
+            let bars = group.bars.iter().enumerate();
+            let bars = bars.filter_map(|(series, bar)| Some((series, bar.as_ref()?)));
+            for (place, (series, bar)) in bars.enumerate() {
+                self.draw(&mut svg, y + place as f64 * HEIGHT, series, bar);
             }
+            y += group.height();
         }
         svg.push_str("</svg>\n");
         svg
-    }
-
-    fn group_height(&self) -> f64 {
-        self.series.len() as f64 * HEIGHT + GAP
     }
 
     fn largest(&self) -> f64 {
@@ -147,13 +152,13 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 .label { text-anchor: end }
 .grid { stroke: #d0d7de }
 .bar { stroke: #cf222e; stroke-dasharray: 4 3 }
-.s0 { fill: #bc5a1c } .s1 { fill: #3b6fb6 } .s2 { fill: #6e7781 } .s3 { fill: #2f8f5b }
+.s0 { fill: #bc5a1c } .s1 { fill: #3b6fb6 } .s2 { fill: #6e7781 } .s3 { fill: #2f8f5b } .s4 { fill: #8250df }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 }
 .dim, .tick { fill: #9198a1 }
 .grid { stroke: #3d444d }
 .bar { stroke: #ff7b72 }
-.s0 { fill: #f0883e } .s1 { fill: #6ea8fe } .s2 { fill: #8b949e } .s3 { fill: #57c88c }
+.s0 { fill: #f0883e } .s1 { fill: #6ea8fe } .s2 { fill: #8b949e } .s3 { fill: #57c88c } .s4 { fill: #bc8cff }
 }
 </style>
 ";

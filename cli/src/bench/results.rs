@@ -54,12 +54,6 @@ impl Measured {
         Spread::of(figures.into_iter().flatten().map(|f| f.value))
     }
 
-    /// The longest call, timer interrupts included.
-    pub fn longest(&self, column: usize, row: &str) -> Option<f64> {
-        let figures = self.figures(column, row);
-        Spread::of(figures.into_iter().flatten().map(|f| f.max)).map(|s| s.max)
-    }
-
     /// How many times what the base takes. Only figures of the same repeat are compared.
     pub fn ratio(&self, column: usize, row: &str) -> Option<Spread> {
         self.compare(column, row, |value, base| value / base)

@@ -21,6 +21,7 @@ pub fn of_map(measured: &Measured, rows: &[Row], exact: bool) -> String {
     let cell = |column: usize, row: &Row| map_cell(measured, column, &row.name, exact);
     let mut text = sections(measured, rows, cell, &[]);
     text.push_str(&legend(measured, exact));
+    text.push_str(&longest(measured, rows, exact));
     text.push_str(&notes(measured, rows, exact));
     text
 }
@@ -230,6 +231,23 @@ fn legend(measured: &Measured, exact: bool) -> String {
         });
     }
     text
+}
+
+/// The most that a sanitizer adds to one call: that long it keeps a CPU, in atomic context too.
+fn longest(measured: &Measured, rows: &[Row], exact: bool) -> String {
+    let on = (0..measured.settings.len()).filter(|c| measured.settings[*c].on);
+    let most = |column: usize| {
+        let added = |r: &Row| Some((measured.added(column, &r.name)?.median, r.label.clone()));
+        let most = rows.iter().filter_map(added);
+        let (most, label) = most.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let most = amount(most.max(0.0), exact);
+        Some(format!("`{}` {most} ({label})", measured.settings[column]))
+    };
+    let most: Vec<String> = on.filter_map(most).collect();
+    match most.is_empty() {
+        true => String::new(),
+        false => format!("The most that is added to one call: {}.\n", most.join(", ")),
+    }
 }
 
 /// What one has to know about the figures.

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Measures what docs/benchmarks.md shows and writes it there. Not part of .ci/run: the clock needs a quiet machine.
+# Arguments: which parts; without any, all of them.
+set -eu
+cd "$(dirname "$0")/.."
+page=docs/benchmarks.md
+out=$(mktemp)
+trap 'rm -f "$out" "$out.page"' EXIT
+cargo build --release --locked
+
+measure() {
+	name=$1
+	shift
+	begin=$(date +%s)
+	echo "=== dmasan bench $*"
+	target/release/dmasan bench "$@" >"$out"
+	{
+		echo
+		cat "$out"
+		[ "$name" = map ] || [ "$name" = alloc ] || machine
+	} >"$out.page"
+	# The part between the marks of this name is replaced.
+	awk -v name="$name" -v text="$out.page" '
+		$0 == "<!-- end " name " -->" { skip = 0 }
+		!skip { print }
+		$0 == "<!-- begin " name " -->" { while ((getline line < text) > 0) print line; skip = 1 }
+	' "$page" >"$out"
+	cat "$out" >"$page"
+	echo "=== $name took $(($(date +%s) - begin)) s"
+}
+
+# Times, unlike instructions, depend on it.
+machine() {
+	model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+	echo "Measured on $(nproc) CPUs: $model."
+}
+
+for part in ${*:-map alloc wall engine}; do
+	case $part in
+	map) measure map map --fresh --repeat 2 --svg docs/bench-map.svg ;;
+	alloc) measure alloc alloc --fresh --repeat 2 --svg docs/bench-alloc.svg ;;
+	wall) measure wall map --wall-clock --fresh --repeat 5 --pages 1,256 ;;
+	engine) measure engine engine --svg docs/bench-engine.svg ;;
+	*) echo "parts are: map alloc wall engine" >&2; exit 2 ;;
+	esac
+done
