@@ -9,6 +9,7 @@ use crate::bench::rows;
 use crate::bench::setting::Setting;
 use crate::exec::Place;
 use crate::kernel::{Flavor, KernelSpec};
+use crate::qemu::Iommu;
 use crate::ui::Color;
 
 const EXIT_CODES: &str = "\
@@ -210,6 +211,9 @@ pub struct RunArgs {
     /// Whether the sanitizer is on (iommu.debug_pagealloc)
     #[arg(long, value_enum, default_value_t)]
     pub debug_pagealloc: Switch,
+    /// What translates the DMA of the guest's devices
+    #[arg(long, value_enum, default_value_t)]
+    pub iommu: Iommu,
     /// A device to add to the guest, such as edu, e1000e or nvme; may be repeated
     #[arg(long, value_name = "NAME")]
     pub device: Vec<String>,

@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+use serde::Deserialize;
+
 use crate::error::{Error, Result};
 use crate::exec::Cmd;
 
@@ -13,11 +16,14 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 pub const DRIVE_BYTES: u64 = 256 << 20;
 
 /// What translates the DMA of the guest's devices.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Iommu {
     /// An emulated Intel VT-d with interrupt remapping.
     #[default]
     Vtd,
+    /// A virtio-iommu: the guest sends its mappings to QEMU instead of writing page tables.
+    Virtio,
     /// Nothing: devices reach all memory.
     None,
 }
@@ -212,6 +218,7 @@ fn iommu(qemu: Cmd, iommu: Iommu) -> Cmd {
     match iommu {
         // Has to come before the devices that it translates for.
         Iommu::Vtd => qemu.args(["-device", "intel-iommu,intremap=on"]),
+        Iommu::Virtio => qemu.args(["-device", "virtio-iommu-pci"]),
         Iommu::None => qemu,
     }
 }
@@ -355,6 +362,21 @@ mod tests {
         };
         assert!(!line(&machine).contains("intel-iommu"));
         assert!(!cmdline(true, Iommu::None, "").contains("intel_iommu"));
+    }
+
+    #[test]
+    fn virtio_iommu() {
+        let machine = Machine {
+            iommu: Iommu::Virtio,
+            ..with(&["edu"])
+        };
+        let line = line(&machine);
+        assert!(
+            line.contains("-device virtio-iommu-pci -device edu"),
+            "{line}"
+        );
+        assert!(!line.contains("intel-iommu"), "{line}");
+        assert!(!cmdline(true, Iommu::Virtio, "").contains("intel_iommu"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::exec::Exec;
 use crate::guest::{Action, Load, Plan};
 use crate::kernel::{self, Kernel};
 use crate::module;
-use crate::qemu::{self, Device, Iommu, Machine};
+use crate::qemu::{self, Device, Machine};
 use crate::request::Request;
 use crate::stdout;
 use crate::verdict;
@@ -57,7 +57,7 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
 fn machine(args: &RunArgs) -> Result<Machine> {
     let devices = args.device.iter().map(|name| Device::find(name));
     let machine = Machine {
-        iommu: Iommu::Vtd,
+        iommu: args.iommu,
         devices: devices.collect::<Result<_>>()?,
         memory: args.memory,
         ..Machine::default()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dmasan_report::{Finding, Report};
+use dmasan_report::{Finding, Report, Warning};
 use serde::Deserialize;
 
 use crate::error::{io, Error, Result};
@@ -36,15 +36,18 @@ pub struct Scenario {
     /// Devices of the guest.
     #[serde(default)]
     pub devices: Vec<String>,
-    /// `false`: a machine without an IOMMU.
-    #[serde(default = "yes")]
-    pub iommu: bool,
+    /// `vtd`, `virtio` or `none`.
+    #[serde(default)]
+    pub iommu: Iommu,
     /// `false`: iommu.debug_pagealloc=0.
     #[serde(default = "yes")]
     pub debug_pagealloc: bool,
     /// Added to the kernel command line.
     #[serde(default)]
     pub cmdline: String,
+    /// `true`: its guest runs nothing else.
+    #[serde(default)]
+    pub alone: bool,
     /// Script to run once all modules are loaded; it must end with 0.
     pub script: Option<String>,
     /// The modules, in order.
@@ -53,6 +56,9 @@ pub struct Scenario {
     /// What the kernel log must and must not hold.
     #[serde(default)]
     pub log: Log,
+    /// The same, with flavor `c` only.
+    #[serde(default)]
+    pub reference_log: Log,
     /// A KUnit suite that is expected to run at boot.
     pub kunit: Option<Kunit>,
     /// Seconds that its steps may take, on top of booting.
@@ -75,6 +81,9 @@ pub struct Step {
     /// How many reports the C reference makes at least; 0 means none.
     #[serde(default)]
     pub reference: usize,
+    /// How many warnings about its own counting the C reference prints at least; 0 means none.
+    #[serde(default)]
+    pub reference_warns: usize,
 }
 
 /// A finding that has to be made.
@@ -172,7 +181,7 @@ impl Scenario {
     pub fn machine(&self) -> Result<Machine> {
         let devices = self.devices.iter().map(|name| Device::find(name));
         Ok(Machine {
-            iommu: if self.iommu { Iommu::Vtd } else { Iommu::None },
+            iommu: self.iommu,
             devices: devices.collect::<Result<_>>()?,
             ..Machine::default()
         })
@@ -194,8 +203,14 @@ impl Scenario {
 
     /// Whether both can be run in one boot. Scripts, and what looks at the log as a whole, want it for themselves.
     pub fn shares_boot_with(&self, other: &Scenario) -> bool {
-        let alone =
-            |s: &Scenario| s.script.is_some() || s.kunit.is_some() || s.log != Log::default();
+        let quiet = Log::default();
+        let alone = |s: &Scenario| {
+            s.alone
+                || s.script.is_some()
+                || s.kunit.is_some()
+                || s.log != quiet
+                || s.reference_log != quiet
+        };
         let wants = |s: &Scenario| {
             (
                 s.devices.clone(),
@@ -283,11 +298,36 @@ fn compare_reference(least: usize, found: &[&Finding]) -> Vec<String> {
     }
 }
 
-/// Findings that belong to no step: nobody expects those.
-pub fn outside(report: &Report) -> Vec<String> {
-    let outside = report.findings.iter().filter(|f| f.step.is_none());
-    outside
-        .map(|f| format!("found outside of the steps: {}", f.title))
+/// Compares the kernel's warnings in one step with what has to be. The reference warns of its own counting in places
+/// of its file; for a kernel of ours no warning is right.
+pub fn compare_warnings(step: &Step, flavor: Flavor, printed: &[&Warning]) -> Vec<String> {
+    let of_reference = |w: &&&Warning| w.text.contains("iommu-debug-pagealloc.c");
+    if flavor != Flavor::C {
+        return printed.iter().map(|w| w.text.clone()).collect();
+    }
+    let (least, number) = (
+        step.reference_warns,
+        printed.iter().filter(of_reference).count(),
+    );
+    match (least, number) {
+        (0, 0) => vec![],
+        (0, n) => vec![format!("{n} warnings of the reference instead of none")],
+        (least, n) if n < least => vec![format!(
+            "{n} warnings of the reference instead of {least} or more"
+        )],
+        _ => vec![],
+    }
+}
+
+/// Findings and warnings that belong to no step: nobody expects those, but for warnings of the reference.
+pub fn outside(report: &Report, flavor: Flavor) -> Vec<String> {
+    let findings = report.findings.iter().filter(|f| f.step.is_none());
+    let warnings = report.warnings.iter().filter(|w| w.step.is_none());
+    let warnings = warnings.filter(|_| flavor != Flavor::C);
+    findings
+        .map(|f| f.title.as_str())
+        .chain(warnings.map(|w| w.text.as_str()))
+        .map(|text| format!("outside of the steps: {text}"))
         .collect()
 }
 
@@ -334,7 +374,7 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         assert!(s.runs_with(Flavor::C) && !s.runs_with(Flavor::None));
         assert_eq!(s.requests()[0].path, Path::new("/s/x/../modules/cases"));
         assert_eq!(s.machine().unwrap().devices[0].name, "edu");
-        assert!(s.iommu && s.debug_pagealloc && s.script.is_none());
+        assert!(s.iommu == Iommu::Vtd && s.debug_pagealloc && s.script.is_none());
     }
 
     #[test]
@@ -343,6 +383,7 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
             ("summary = 1", "summary"),
             ("summary = ''\nflavors = ['x']", "unknown flavor `x`"),
             ("summary = ''\nflavors = []\ncolour = 1", "colour"),
+            ("summary = ''\nflavors = []\niommu = 'x'", "vtd"),
         ] {
             let e = Scenario::parse("x", Path::new("/"), text).unwrap_err();
             assert!(e.contains(says), "{e}");
@@ -357,8 +398,10 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         for other in [
             "cmdline = 'iommu=pt'",
             "script = 's'",
-            "iommu = false",
+            "iommu = 'none'",
+            "alone = true",
             "log.has = ['x']",
+            "reference-log.has = ['x']",
         ] {
             let other = format!("summary = ''\nflavors = ['rust']\ndevices = ['edu']\n{other}");
             assert!(!a.shares_boot_with(&scenario(&other)), "{other}");
@@ -436,5 +479,29 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         assert_eq!(compare(&step, Flavor::C, &[]).len(), 1);
         step.reference = 0;
         assert_eq!(compare(&step, Flavor::C, &[&found]).len(), 1);
+    }
+
+    #[test]
+    fn only_the_reference_may_warn() {
+        let mut step = scenario(TEXT).steps[0].clone();
+        let warning = |text: &str| Warning {
+            text: text.to_owned(),
+            line: 1,
+            time_us: None,
+            step: Some(1),
+        };
+        let own = warning("WARNING: drivers/iommu/iommu-debug-pagealloc.c:60 at f+0x1/0x2");
+        let other = warning("WARNING: mm/page_alloc.c:1 at f+0x1/0x2");
+        let wrong = |step: &Step, flavor, warnings: &[&Warning]| {
+            compare_warnings(step, flavor, warnings).len()
+        };
+        assert_eq!(wrong(&step, Flavor::Rust, &[]), 0);
+        assert_eq!(wrong(&step, Flavor::Rust, &[&other]), 1);
+        assert_eq!(wrong(&step, Flavor::C, &[&other]), 0);
+        assert_eq!(wrong(&step, Flavor::C, &[&own]), 1);
+        step.reference_warns = 2;
+        assert_eq!(wrong(&step, Flavor::C, &[&own, &other]), 1);
+        assert_eq!(wrong(&step, Flavor::C, &[&own, &own, &own]), 0);
+        assert_eq!(wrong(&step, Flavor::Rust, &[&own]), 1);
     }
 }

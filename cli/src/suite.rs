@@ -4,16 +4,16 @@
 use std::fs;
 use std::time::Duration;
 
-use dmasan_report::{Finding, Report};
+use dmasan_report::{Finding, Report, Warning};
 
 use crate::boot::{boot, Guest, Host, Outcome};
 use crate::error::{Error, Result};
 use crate::guest::{Action, Load, Plan};
-use crate::kernel::Kernel;
+use crate::kernel::{Flavor, Kernel};
 use crate::ktap;
 use crate::module;
 use crate::qemu;
-use crate::scenario::{compare, outside, Scenario};
+use crate::scenario::{compare, compare_warnings, outside, Log, Scenario};
 use crate::verdict;
 
 /// What a guest may take until its first step, on a slow machine.
@@ -92,7 +92,9 @@ fn judge(
     let mut wrong = Vec::new();
     for (index, step) in scenario.steps.iter().enumerate() {
         let found = findings_of(report, plan, first + index);
-        let differences = compare(step, kernel.flavor, &found);
+        let warned = warnings_of(report, plan, first + index);
+        let mut differences = compare(step, kernel.flavor, &found);
+        differences.extend(compare_warnings(step, kernel.flavor, &warned));
         let name = format!("{} {}", step.module.display(), step.params.join(","));
         wrong.extend(differences.into_iter().map(|d| format!("{name}: {d}")));
     }
@@ -103,9 +105,9 @@ fn judge(
         wrong.extend(script_result(plan, outcome));
     }
     if scenario.kunit.is_none() {
-        wrong.extend(outside(report));
+        wrong.extend(outside(report, kernel.flavor));
     }
-    wrong.extend(judge_log(scenario, outcome));
+    wrong.extend(judge_log(scenario, kernel.flavor, outcome));
     if !wrong.is_empty() {
         wrong.push(format!("kernel log: {}", outcome.log.display()));
     }
@@ -118,13 +120,22 @@ fn sentence(error: &Error) -> String {
     format!("{error}{reason}\n{}", error.advice().unwrap_or(""))
 }
 
-/// Findings of all steps that serve one request: a module's loading and its unloading.
+/// Whether a step serves a request: a module's loading and its unloading do.
+fn serves(plan: &Plan, request: usize, step: Option<u32>) -> bool {
+    let step = step.and_then(|n| plan.step(n));
+    step.is_some_and(|s| s.request == request)
+}
+
+/// Findings of all steps that serve one request.
 fn findings_of<'a>(report: &'a Report, plan: &Plan, request: usize) -> Vec<&'a Finding> {
-    let of_request = |f: &&Finding| {
-        let step = f.step.and_then(|n| plan.step(n));
-        step.is_some_and(|s| s.request == request)
-    };
-    report.findings.iter().filter(of_request).collect()
+    let findings = report.findings.iter();
+    findings.filter(|f| serves(plan, request, f.step)).collect()
+}
+
+/// Warnings of all steps that serve one request.
+fn warnings_of<'a>(report: &'a Report, plan: &Plan, request: usize) -> Vec<&'a Warning> {
+    let warnings = report.warnings.iter();
+    warnings.filter(|w| serves(plan, request, w.step)).collect()
 }
 
 fn script_result(plan: &Plan, outcome: &Outcome) -> Option<String> {
@@ -137,7 +148,7 @@ fn script_result(plan: &Plan, outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn judge_log(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
+fn judge_log(scenario: &Scenario, flavor: Flavor, outcome: &Outcome) -> Vec<String> {
     let bytes = fs::read(&outcome.log).unwrap_or_default();
     let mut log = String::from_utf8_lossy(&bytes).into_owned();
     if let Some(kunit) = &scenario.kunit {
@@ -147,8 +158,16 @@ fn judge_log(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
         log.push_str(line);
         log.push('\n');
     }
-    let missing = scenario.log.has.iter().filter(|t| !log.contains(*t));
-    let unwanted = scenario.log.lacks.iter().filter(|t| log.contains(*t));
+    let mut wrong = judge_texts(&scenario.log, &log);
+    if flavor == Flavor::C {
+        wrong.extend(judge_texts(&scenario.reference_log, &log));
+    }
+    wrong
+}
+
+fn judge_texts(expected: &Log, log: &str) -> Vec<String> {
+    let missing = expected.has.iter().filter(|t| !log.contains(*t));
+    let unwanted = expected.lacks.iter().filter(|t| log.contains(*t));
     let missing = missing.map(|t| format!("the log does not say: {t}"));
     missing
         .chain(unwanted.map(|t| format!("the log says: {t}")))
