@@ -140,21 +140,32 @@ scenarios! {
         sg_segment "sg-segment",
         vmalloc "vmalloc";
     c C:
+        address_zero "address-zero",
+        device_removed "device-removed",
         e1000e_traffic "e1000e-traffic",
         edu_page "edu-page",
         failed_map "failed-map",
+        group_type "group-type",
         huge_leak "huge-leak",
         huge_leak_pages "huge-leak-pages",
+        isa_bridge_boot "isa-bridge-boot",
+        last_address "last-address",
         mapped_twice "mapped-twice",
+        memory_offline "memory-offline",
         misused_again "misused-again",
+        no_memory "no-memory",
         nvme_traffic "nvme-traffic",
         off "off",
         order3_inner "order3-inner",
         other_cpu "other-cpu",
+        over_unmap_16k "over-unmap-16k",
+        over_unmap_2m "over-unmap-2m",
         own_domain "own-domain",
         reused_while_mapped "reused-while-mapped",
         sg_segment "sg-segment",
         stress_reference "stress-reference",
+        unmap_hole "unmap-hole",
+        unmap_race "unmap-race",
         vmalloc "vmalloc";
     none None:
         option_off "option-off";

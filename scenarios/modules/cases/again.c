@@ -27,7 +27,7 @@ int case_again(struct device *dev, bool bug)
 
 		if (!bug)
 			unmap_page(dev, dma);
-		page = free_and_get_again(page);
+		page = free_and_get_again(page, 0);
 		if (bug)
 			unmap_page(dev, dma);
 		if (!page)
@@ -56,9 +56,9 @@ int case_reuse(struct device *dev, bool bug)
 
 	if (!bug)
 		unmap_page(dev, dma);
-	page = free_and_get_again(page);
+	page = free_and_get_again(page, 0);
 	if (page)
-		page = free_and_get_again(page);
+		page = free_and_get_again(page, 0);
 	if (bug)
 		unmap_page(dev, dma);
 	if (!page)

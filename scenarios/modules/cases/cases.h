@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Misuses of the DMA and IOMMU interfaces, one function each.
+ * Misuses of the DMA and IOMMU interfaces, one function each, and work that is correct
+ * but that a sanitizer can get wrong.
  *
- * With @bug unset the function does the same work correctly. All of them leave nothing
- * mapped behind, so that many can run in one boot. They return 0 when the misuse took
- * place as intended, or an error, which makes the module fail to load.
+ * With @bug unset the function does the same work without what the case is about. All
+ * of them leave nothing mapped behind, so that many can run in one boot. They return 0
+ * when everything took place as intended, or an error, which makes the module fail to
+ * load.
  */
 #ifndef CASES_H
 #define CASES_H
 
 #include <linux/device.h>
+#include <linux/gfp_types.h>
 #include <linux/mm_types.h>
+#include <linux/pci.h>
 #include <linux/types.h>
 
 int case_order3(struct device *dev, bool bug);
@@ -25,15 +29,38 @@ int case_huge_pages(struct device *dev, bool bug);
 int case_again(struct device *dev, bool bug);
 int case_reuse(struct device *dev, bool bug);
 int case_failed_map(struct device *dev, bool bug);
+int case_map_fails(struct device *dev, bool bug);
+int case_over_unmap(struct device *dev, bool bug);
+int case_over_unmap_16k(struct device *dev, bool bug);
+int case_unmap_hole(struct device *dev, bool bug);
+int case_address_zero(struct device *dev, bool bug);
+int case_last_address(struct device *dev, bool bug);
+int case_no_memory(struct device *dev, bool bug);
+int case_offline(struct device *dev, bool bug);
+int case_race(struct device *dev, bool bug);
+
+/* Run once probe() is done and its locks are released. */
+int case_removed(struct pci_dev *pdev, bool bug);
+int case_group_type(struct pci_dev *pdev, bool bug);
 
 /* Map a whole page for the device to write; an error code comes back as such. */
 int map_page(struct device *dev, struct page *page, dma_addr_t *dma);
 void unmap_page(struct device *dev, dma_addr_t dma);
 
 /*
- * Free the page and get the same one from the allocator again, on one CPU because the
- * last page freed is kept per CPU. NULL if it did not come back.
+ * Allocate until pages come whose first is between two pfns, both included. NULL if
+ * half of all memory was tried in vain.
  */
-struct page *free_and_get_again(struct page *page);
+struct page *get_pages_in(unsigned long first, unsigned long last, gfp_t gfp,
+			  unsigned int order);
+
+/*
+ * Free pages and get the same ones from the allocator again, on one CPU because the
+ * last page freed is kept per CPU. NULL if they did not come back.
+ */
+struct page *free_and_get_again(struct page *page, unsigned int order);
+
+/* Carry out one line of a shell's language; an error if its exit status is not 0. */
+int shell(const char *line);
 
 #endif

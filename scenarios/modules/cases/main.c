@@ -3,6 +3,7 @@
  * Binds to QEMU's "edu" device, a PCI function behind the IOMMU, and misuses its
  * mappings in the way that test= names. The device itself is never started.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -18,9 +19,11 @@ static bool bug = true;
 module_param(bug, bool, 0444);
 MODULE_PARM_DESC(bug, "0: do the same work correctly");
 
-static const struct {
+static const struct test {
 	const char *name;
 	int (*run)(struct device *dev, bool bug);
+	/* Instead of run, once probe() is done. */
+	int (*after)(struct pci_dev *pdev, bool bug);
 } tests[] = {
 	{ "order3", case_order3 },
 	{ "twice", case_twice },
@@ -34,31 +37,47 @@ static const struct {
 	{ "again", case_again },
 	{ "reuse", case_reuse },
 	{ "failed_map", case_failed_map },
+	{ "map_fails", case_map_fails },
+	{ "over_unmap", case_over_unmap },
+	{ "over_unmap_16k", case_over_unmap_16k },
+	{ "unmap_hole", case_unmap_hole },
+	{ "address_zero", case_address_zero },
+	{ "last_address", case_last_address },
+	{ "no_memory", case_no_memory },
+	{ "offline", case_offline },
+	{ "race", case_race },
+	{ "removed", .after = case_removed },
+	{ "group_type", .after = case_group_type },
 };
 
 /* The driver core swallows the result of probe(); loading the module must not. */
 static int result = -ENODEV;
 
-static int run(struct device *dev)
+/* The device that was bound. */
+static struct pci_dev *bound;
+
+static const struct test *find(void)
 {
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(tests); i++)
 		if (!strcmp(test, tests[i].name))
-			return tests[i].run(dev, bug);
-
-	dev_err(dev, "no test \"%s\"\n", test);
-	return -EINVAL;
+			return &tests[i];
+	return NULL;
 }
 
 static int cases_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
+	/* A case that removes its device finds it again. */
+	if (bound)
+		return 0;
+	bound = pci_dev_get(pdev);
+
 	result = pcim_enable_device(pdev);
 	if (!result)
 		result = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(28));
-	if (!result)
-		result = run(&pdev->dev);
-	dev_info(&pdev->dev, "%s, bug=%d: %d\n", test, bug, result);
+	if (!result && find()->run)
+		result = find()->run(&pdev->dev, bug);
 	return result;
 }
 
@@ -76,12 +95,24 @@ static struct pci_driver cases_driver = {
 
 static int __init cases_init(void)
 {
-	int ret = pci_register_driver(&cases_driver);
+	int ret;
 
+	if (!find()) {
+		pr_err("no test \"%s\"\n", test);
+		return -EINVAL;
+	}
+
+	ret = pci_register_driver(&cases_driver);
 	if (ret)
 		return ret;
-	if (result)
+	if (!result && find()->after)
+		result = find()->after(bound, bug);
+	pr_info("%s, bug=%d: %d\n", test, bug, result);
+
+	if (result) {
 		pci_unregister_driver(&cases_driver);
+		pci_dev_put(bound);
+	}
 	return result;
 }
 module_init(cases_init);
@@ -89,6 +120,7 @@ module_init(cases_init);
 static void __exit cases_exit(void)
 {
 	pci_unregister_driver(&cases_driver);
+	pci_dev_put(bound);
 }
 module_exit(cases_exit);
 

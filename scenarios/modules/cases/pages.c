@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What several of the cases need: a mapped page, and the same page once more. */
+/* What several of the cases need: a mapped page, and the same pages once more. */
 #include <linux/dma-mapping.h>
+#include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/preempt.h>
 
 #include "cases.h"
-
-/* How many pages to ask for until the freed one comes back. */
-#define TRIES 1024
 
 int map_page(struct device *dev, struct page *page, dma_addr_t *dma)
 {
@@ -21,17 +19,18 @@ void unmap_page(struct device *dev, dma_addr_t dma)
 	dma_unmap_page(dev, dma, PAGE_SIZE, DMA_FROM_DEVICE);
 }
 
-static struct page *get_pfn(unsigned long pfn)
+struct page *get_pages_in(unsigned long first, unsigned long last, gfp_t gfp,
+			  unsigned int order)
 {
+	unsigned long tries = totalram_pages() / 2 >> order;
 	struct page *page, *next, *found = NULL;
 	LIST_HEAD(others);
-	int i;
 
-	for (i = 0; i < TRIES && !found; i++) {
-		page = alloc_page(GFP_KERNEL);
+	while (!found && tries--) {
+		page = alloc_pages(gfp | __GFP_NORETRY | __GFP_NOWARN, order);
 		if (!page)
 			break;
-		if (page_to_pfn(page) == pfn)
+		if (page_to_pfn(page) >= first && page_to_pfn(page) <= last)
 			found = page;
 		else
 			list_add(&page->lru, &others);
@@ -39,18 +38,18 @@ static struct page *get_pfn(unsigned long pfn)
 
 	list_for_each_entry_safe(page, next, &others, lru) {
 		list_del(&page->lru);
-		__free_page(page);
+		__free_pages(page, order);
 	}
 	return found;
 }
 
-struct page *free_and_get_again(struct page *page)
+struct page *free_and_get_again(struct page *page, unsigned int order)
 {
 	unsigned long pfn = page_to_pfn(page);
 
 	migrate_disable();
-	__free_page(page);
-	page = get_pfn(pfn);
+	__free_pages(page, order);
+	page = get_pages_in(pfn, pfn, GFP_KERNEL, order);
 	migrate_enable();
 	return page;
 }
