@@ -3,10 +3,14 @@
 //! The levels of the counters: pages, blocks of pages, memory sections, groups of sections.
 
 /// How many levels of counters in its section cover each page; its group's comes on top.
-pub const LEVELS: usize = 5;
+pub const LEVELS: usize = 4;
 
-/// Each block holds 16 of the next lower level, except for the last level's: that is the section.
-const RADIX_ORDER: u32 = 4;
+/// Binary logarithms of the pages in a block of each level: a page, 16 pages, 512 pages (a leaf of
+/// 2M on x86_64), and the section.
+const ORDERS: [u32; LEVELS] = [0, 4, 9, u32::MAX];
+
+/// The most blocks that [`Geometry::blocks`] finds.
+const FEW: usize = 16;
 
 /// A group is 8 sections: 1G on x86_64, the largest leaf there is.
 const GROUP_SECTIONS_ORDER: u32 = 3;
@@ -15,12 +19,14 @@ const GROUP_SECTIONS_ORDER: u32 = 3;
 ///
 /// A section is the unit in which the kernel has, or has not, a memory map (SPARSEMEM); it is also
 /// the unit in which counters exist. Its counters are one array: those of its pages, those of its
-/// blocks of 16 pages, of 256, of 4096, and its own. A group has one counter more, which is used
+/// blocks of 16 pages, of 512, and its own. A group has one counter more, which is used
 /// once all sections of the group have theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     page_shift: u32,
     section_order: u32,
+    /// Where each level begins in a section's array.
+    starts: [usize; LEVELS],
 }
 
 /// Consecutive blocks of one level.
@@ -36,10 +42,18 @@ impl Geometry {
     /// Memory of `1 << page_shift` bytes a page and `1 << section_order` pages a section.
     pub const fn new(page_shift: u32, section_order: u32) -> Geometry {
         assert!(section_order < 32 && section_order + page_shift < 64);
-        Geometry {
+        let mut geometry = Geometry {
             page_shift,
             section_order,
+            starts: [0; LEVELS],
+        };
+        let mut level = 1;
+        while level < LEVELS {
+            let blocks = 1 << (section_order - geometry.block_order(level - 1));
+            geometry.starts[level] = geometry.starts[level - 1] + blocks;
+            level += 1;
         }
+        geometry
     }
 
     /// Binary logarithm of the page size in bytes.
@@ -72,13 +86,13 @@ impl Geometry {
         self.level_at(LEVELS - 1) + 1
     }
 
-    /// Binary logarithm of the pages in a block of `level`: 0, 4, 8, 12, the section's.
+    /// Binary logarithm of the pages in a block of `level`: 0, 4, 9, the section's.
     #[inline(always)]
     pub const fn block_order(self, level: usize) -> u32 {
-        let order = if level < LEVELS - 1 {
-            RADIX_ORDER * level as u32
+        let order = if level < LEVELS {
+            ORDERS[level]
         } else {
-            self.section_order
+            u32::MAX
         };
         if order < self.section_order {
             order
@@ -90,13 +104,11 @@ impl Geometry {
     /// Where the counters of `level` begin in the section's array.
     #[inline(always)]
     pub const fn level_at(self, level: usize) -> usize {
-        let mut at = 0;
-        let mut below = 0;
-        while below < level {
-            at += 1 << (self.section_order - self.block_order(below));
-            below += 1;
+        if level < LEVELS {
+            self.starts[level]
+        } else {
+            0
         }
-        at
     }
 
     /// Where the counter of the block of `level` is in which the page `index` of the section lies.
@@ -108,8 +120,8 @@ impl Geometry {
     /// Calls `each` with the largest aligned blocks that tile the pages `first..=last` of one
     /// section, blocks of the same level that follow each other together.
     ///
-    /// At most 15 blocks of each lower level at either end, so the work does not grow with the
-    /// range.
+    /// At most 15 and 31 blocks of the lower levels at either end, and 63 between them, so the work
+    /// does not grow with the range.
     #[inline(always)]
     pub fn tile(self, first: usize, last: usize, mut each: impl FnMut(Blocks)) {
         let end = last + 1;
@@ -132,17 +144,41 @@ impl Geometry {
         }
     }
 
+    /// The blocks that make up the `pages` pages from `first` of one section, if these are few
+    /// blocks of one level: mostly they are.
+    #[inline(always)]
+    pub fn blocks(self, first: usize, pages: u64) -> Option<Blocks> {
+        if pages > (self.section_pages() - first) as u64 {
+            return None;
+        }
+        let pages = pages as usize;
+        let is_made_of = |level| (first | pages) & ((1 << self.block_order(level)) - 1) == 0;
+        let blocks = |level| Blocks {
+            at: self.counter_at(level, first),
+            len: pages >> self.block_order(level),
+        };
+        let found = if is_made_of(2) {
+            blocks(2)
+        } else if is_made_of(1) {
+            blocks(1)
+        } else {
+            blocks(0)
+        };
+        (1..=FEW).contains(&found.len).then_some(found)
+    }
+
     /// The level of the largest block that begins at `base` and has at most `pages` pages.
     #[inline(always)]
     fn level_of(self, base: usize, pages: usize) -> usize {
-        let order = (base | (1 << self.section_order))
-            .trailing_zeros()
-            .min(usize::BITS - 1 - (pages | 1).leading_zeros());
-        if order >= self.section_order {
-            LEVELS - 1
-        } else {
-            ((order / RADIX_ORDER) as usize).min(LEVELS - 2)
+        let mut level = LEVELS - 1;
+        while level > 0 {
+            let size = 1 << self.block_order(level);
+            if base & (size - 1) == 0 && pages >= size {
+                break;
+            }
+            level -= 1;
         }
+        level
     }
 }
 
@@ -169,9 +205,8 @@ mod tests {
     fn whole_blocks_are_one_tile() {
         assert_eq!(tiles(G, 0, 0), [(0, 0, 1)]);
         assert_eq!(tiles(G, 16, 31), [(1, 1, 1)]);
-        assert_eq!(tiles(G, 512, 1023), [(2, 2, 2)]);
-        assert_eq!(tiles(G, 4096, 8191), [(3, 1, 1)]);
-        assert_eq!(tiles(G, 0, 32767), [(4, 0, 1)]);
+        assert_eq!(tiles(G, 512, 1535), [(2, 1, 2)]);
+        assert_eq!(tiles(G, 0, 32767), [(3, 0, 1)]);
     }
 
     #[test]
@@ -179,22 +214,34 @@ mod tests {
         assert_eq!(tiles(G, 15, 32), [(0, 15, 1), (1, 1, 1), (0, 32, 1)]);
         assert_eq!(tiles(G, 16, 30), [(0, 16, 15)]);
         let counters: usize = tiles(G, 1, 32767).iter().map(|t| t.2).sum();
-        assert_eq!(counters, 15 + 15 + 15 + 7);
+        assert_eq!(counters, 15 + 31 + 63);
     }
 
     #[test]
     fn small_sections_have_fewer_sizes() {
-        assert_eq!(tiles(Geometry::new(16, 6), 0, 63), [(4, 0, 1)]);
+        assert_eq!(tiles(Geometry::new(16, 6), 0, 63), [(3, 0, 1)]);
         assert_eq!(tiles(Geometry::new(16, 6), 1, 63), [(0, 1, 15), (1, 1, 3)]);
-        assert_eq!(tiles(Geometry::new(12, 0), 0, 0), [(4, 0, 1)]);
+        assert_eq!(tiles(Geometry::new(12, 0), 0, 0), [(3, 0, 1)]);
+    }
+
+    #[test]
+    fn a_few_blocks_of_one_level_are_found_at_once() {
+        let at = |first, pages| G.blocks(first, pages).map(|b| (b.at, b.len));
+        assert_eq!(at(5, 1), Some((5, 1)));
+        assert_eq!(at(1024, 1024), Some((G.level_at(2) + 2, 2)));
+        assert_eq!(at(16, 256), Some((G.level_at(1) + 1, 16)));
+        assert_eq!(at(1, 16), Some((1, 16)));
+        // Too many blocks; beyond the section; nothing.
+        assert_eq!(at(0, 17), None);
+        assert_eq!(at(0, 32768), None);
+        assert_eq!(at(16, 32768 - 16), None);
+        assert_eq!(at(32767, 2), None);
+        assert_eq!(at(0, 0), None);
     }
 
     #[test]
     fn the_counters_of_a_section_take_little_more_than_four_bytes_a_page() {
-        assert_eq!(G.section_words(), 32768 + 2048 + 128 + 8 + 1);
-        assert_eq!(
-            Geometry::new(16, 13).section_words(),
-            8192 + 512 + 32 + 2 + 1
-        );
+        assert_eq!(G.section_words(), 32768 + 2048 + 64 + 1);
+        assert_eq!(Geometry::new(16, 13).section_words(), 8192 + 512 + 16 + 1);
     }
 }

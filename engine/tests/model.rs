@@ -28,6 +28,8 @@ enum Op {
         first: u64,
         pages: u64,
         piece: u64,
+        /// Through the way for whole pages.
+        whole: bool,
     },
     /// Check pages as an alloc or free would.
     Check { first: u64, pages: u64 },
@@ -55,8 +57,8 @@ fn range() -> impl Strategy<Value = (u64, u64)> {
 fn op() -> impl Strategy<Value = Op> {
     let piece = prop_oneof![Just(1u64), Just(7), Just(16), Just(10_000)];
     prop_oneof![
-        3 => (any::<bool>(), range(), piece)
-            .prop_map(|(up, (first, pages), piece)| Op::Change { up, first, pages, piece }),
+        3 => (any::<bool>(), range(), piece, any::<bool>())
+            .prop_map(|(up, (first, pages), piece, whole)| Op::Change { up, first, pages, piece, whole }),
         1 => range().prop_map(|(first, pages)| Op::Check { first, pages }),
     ]
 }
@@ -77,12 +79,17 @@ proptest! {
 
         for op in ops {
             match op {
-                Op::Change { up, first, pages, piece } => {
+                Op::Change { up, first, pages, piece, whole } => {
                     let mut skipped = 0;
                     for start in (first..first + pages).step_by(piece as usize) {
                         let len = piece.min(first + pages - start);
                         let span = Span::new(start * PAGE, len * PAGE, PAGE, GEOMETRY).unwrap();
-                        skipped += if up { counts.map(&span) } else { counts.unmap(&span) };
+                        skipped += match (up, whole) {
+                            (true, false) => counts.map(&span),
+                            (false, false) => counts.unmap(&span),
+                            (true, true) => counts.map_pages(Pfn(start), len),
+                            (false, true) => counts.unmap_pages(Pfn(start), len),
+                        };
                     }
                     prop_assert_eq!(skipped, (first..first + pages).filter(|&p| !has_counters(p)).count() as u64);
                     for pfn in (first..first + pages).filter(|&p| has_counters(p)) {

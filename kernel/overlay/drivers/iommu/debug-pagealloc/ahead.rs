@@ -19,7 +19,7 @@ const NOT_MAPPED: u64 = u64::MAX;
 /// - `domain` points to a valid domain that can translate.
 /// - `state` points to a state that nobody else uses; its `size` is 0 at the start of an unmap.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_unmap_ahead(
+pub(crate) unsafe extern "C" fn __iommu_debug_unmap_ahead(
     domain: *mut bindings::iommu_domain,
     iova: usize,
     size: usize,
@@ -85,7 +85,7 @@ fn follows(phys: u64, size: usize) -> u64 {
 /// - `domain` points to a valid domain.
 /// - `state` points to a state that nobody else uses.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_unmap_done(
+pub(crate) unsafe extern "C" fn __iommu_debug_unmap_done(
     domain: *mut bindings::iommu_domain,
     state: *mut bindings::iommu_debug_ahead,
     unmapped: usize,

@@ -12,7 +12,7 @@ use kernel::{bindings, prelude::*};
 ///
 /// `domain` points to a valid domain.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_direct_map(
+pub(crate) unsafe extern "C" fn __iommu_debug_direct_map(
     domain: *mut bindings::iommu_domain,
     phys: bindings::phys_addr_t,
     size: usize,
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn __iommu_debug_direct_map(
 ///
 /// None; the domain's address serves as a name. Unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_direct_unmap(
+pub(crate) unsafe extern "C" fn __iommu_debug_direct_unmap(
     domain: *mut bindings::iommu_domain,
     phys: bindings::phys_addr_t,
     size: usize,
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn __iommu_debug_direct_unmap(
 /// - `domain` points to a valid domain; it can still translate if it has direct regions.
 /// - `teardown` points to a state that nobody else uses.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_domain_free(
+pub(crate) unsafe extern "C" fn __iommu_debug_domain_free(
     domain: *mut bindings::iommu_domain,
     teardown: *mut bindings::iommu_debug_teardown,
 ) {
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn __iommu_debug_domain_free(
 ///
 /// `domain` points to a valid domain.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_domain_leaf(
+pub(crate) unsafe extern "C" fn __iommu_debug_domain_leaf(
     domain: *mut bindings::iommu_domain,
     iova: usize,
     phys: bindings::phys_addr_t,
@@ -149,7 +149,7 @@ unsafe fn forget_direct(domain: *mut bindings::iommu_domain, first: Pfn, last: P
 ///
 /// `teardown` points to a state that nobody else uses.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_domain_freed(teardown: *mut bindings::iommu_debug_teardown) {
+pub(crate) unsafe extern "C" fn __iommu_debug_domain_freed(teardown: *mut bindings::iommu_debug_teardown) {
     // SAFETY: By the function's requirement.
     let state = unsafe { &*teardown };
     DIRECT.remove_all(state.cookie);

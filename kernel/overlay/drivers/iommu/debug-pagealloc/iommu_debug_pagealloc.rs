@@ -76,6 +76,29 @@ unsafe fn span(domain: *const bindings::iommu_domain, phys: u64, size: usize) ->
     span
 }
 
+/// The pages that a byte range makes up in a domain, if they are whole pages that count one unit
+/// each, and do not pass the last address: the rule, and simple.
+///
+/// # Safety
+///
+/// `domain` points to a valid domain.
+#[inline(always)]
+unsafe fn whole_pages(
+    domain: *const bindings::iommu_domain,
+    phys: u64,
+    size: usize,
+) -> Option<(Pfn, u64)> {
+    const PAGE_SIZE: u64 = 1 << GEOMETRY.page_shift();
+    let (first, pages) = (phys >> GEOMETRY.page_shift(), size as u64 >> GEOMETRY.page_shift());
+    // SAFETY: By the function's requirement.
+    let sizes = unsafe { (*domain).pgsize_bitmap } as u64;
+    (sizes & (2 * PAGE_SIZE - 1) == PAGE_SIZE
+        && (phys | size as u64) & (PAGE_SIZE - 1) == 0
+        && pages != 0
+        && (first + pages) >> (u64::BITS - GEOMETRY.page_shift()) == 0)
+        .then_some((Pfn(first), pages))
+}
+
 /// `size` bytes at `phys` are about to be mapped in `domain`: counts them before a device can reach
 /// them.
 ///
@@ -89,11 +112,33 @@ pub unsafe extern "C" fn iommu_debug_count_up(
     size: usize,
 ) {
     // SAFETY: By the function's requirement.
-    if let Some(span) = unsafe { span(domain, phys, size) } {
-        let skipped = COUNTS.map(&span);
-        if skipped != 0 {
-            STATS.skipped.add(skipped);
-        }
+    let skipped = match unsafe { whole_pages(domain, phys, size) } {
+        Some((first, pages)) => COUNTS.map_pages(first, pages),
+        // SAFETY: By the function's requirement.
+        None => unsafe { count_parts(domain, phys, size, true) },
+    };
+    if skipped != 0 {
+        STATS.skipped.add(skipped);
+    }
+}
+
+/// Counts a range up or down that is not made of whole pages; returns how many pages were skipped.
+///
+/// # Safety
+///
+/// `domain` points to a valid domain.
+#[cold]
+unsafe fn count_parts(
+    domain: *const bindings::iommu_domain,
+    phys: u64,
+    size: usize,
+    up: bool,
+) -> u64 {
+    // SAFETY: By the function's requirement.
+    match unsafe { span(domain, phys, size) } {
+        Some(span) if up => COUNTS.map(&span),
+        Some(span) => COUNTS.unmap(&span),
+        None => 0,
     }
 }
 
@@ -119,9 +164,14 @@ pub unsafe extern "C" fn __iommu_debug_map_failed(
 /// # Safety
 ///
 /// `domain` points to a valid domain.
+#[inline(always)]
 unsafe fn count_down(domain: *const bindings::iommu_domain, phys: u64, size: usize) -> u64 {
     // SAFETY: By the function's requirement.
-    unsafe { span(domain, phys, size) }.map_or(0, |span| COUNTS.unmap(&span))
+    match unsafe { whole_pages(domain, phys, size) } {
+        Some((first, pages)) => COUNTS.unmap_pages(first, pages),
+        // SAFETY: By the function's requirement.
+        None => unsafe { count_parts(domain, phys, size, false) },
+    }
 }
 
 /// `pages` pages from `pfn` on are being allocated.
@@ -146,7 +196,16 @@ pub unsafe extern "C" fn iommu_debug_check_free(pfn: usize, pages: u32) {
 
 #[inline(always)]
 fn check(pfn: usize, pages: u32, event: Event) {
-    let (first, pages) = (Pfn(pfn as u64), u64::from(pages));
+    let first = Pfn(pfn as u64);
+    if pages != 1 {
+        check_pages(first, u64::from(pages), event);
+    } else if !COUNTS.is_page_clean(first) {
+        found(first, 1, event);
+    }
+}
+
+#[inline(never)]
+fn check_pages(first: Pfn, pages: u64, event: Event) {
     if !COUNTS.is_clean(first, pages) {
         found(first, pages, event);
     }

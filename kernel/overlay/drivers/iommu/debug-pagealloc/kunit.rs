@@ -11,7 +11,7 @@ use kernel::prelude::*;
 ///
 /// None; unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn iommu_debug_test_count(pfn: usize) -> i32 {
+pub(crate) unsafe extern "C" fn iommu_debug_test_count(pfn: usize) -> i32 {
     COUNTS.count(Pfn(pfn as u64)).unwrap_or(i32::MIN)
 }
 
@@ -21,7 +21,7 @@ pub unsafe extern "C" fn iommu_debug_test_count(pfn: usize) -> i32 {
 ///
 /// None; unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn iommu_debug_test_add(pfn: usize, units: i32) {
+pub(crate) unsafe extern "C" fn iommu_debug_test_add(pfn: usize, units: i32) {
     COUNTS.adjust(Pfn(pfn as u64), units);
 }
 
@@ -31,6 +31,6 @@ pub unsafe extern "C" fn iommu_debug_test_add(pfn: usize, units: i32) {
 ///
 /// None; unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn iommu_debug_test_findings() -> usize {
+pub(crate) unsafe extern "C" fn iommu_debug_test_findings() -> usize {
     STATS.findings.load() as usize
 }

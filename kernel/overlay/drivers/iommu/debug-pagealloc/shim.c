@@ -7,7 +7,6 @@
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/init.h>
-#include <linux/iommu-debug-pagealloc.h>
 #include <linux/kstrtox.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
@@ -15,7 +14,10 @@
 #include <linux/page_owner.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
+#include <linux/sched.h>
 #include <linux/vmalloc.h>
+
+#include "../iommu-debug.h"
 
 DEFINE_STATIC_KEY_FALSE(iommu_debug_initialized);
 EXPORT_SYMBOL_GPL(iommu_debug_initialized);
@@ -94,6 +96,11 @@ void *iommu_debug_alloc_counters(unsigned long section, size_t size)
 
 	counters = alloc_pages_exact_nid(nid, size, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
 	return counters ?: vzalloc_node(size, nid);
+}
+
+void iommu_debug_resched(void)
+{
+	cond_resched();
 }
 
 bool iommu_debug_present(unsigned long section)

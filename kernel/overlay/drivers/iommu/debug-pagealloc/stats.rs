@@ -71,7 +71,7 @@ impl Stats {
             totals.add(&section);
             sections += 1;
             // SAFETY: Reading a file, nothing is locked.
-            unsafe { bindings::__cond_resched() };
+            unsafe { bindings::iommu_debug_resched() };
         }
         let (direct_ranges, direct_pages) = DIRECT.totals();
         // SAFETY: Any context.

@@ -18,7 +18,7 @@ use kernel::{bindings, prelude::*};
 ///
 /// None; the arguments are only looked at. Unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_unmap_begin(
+pub(crate) unsafe extern "C" fn __iommu_debug_unmap_begin(
     _domain: *mut bindings::iommu_domain,
     iova: usize,
     size: usize,
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn __iommu_debug_unmap_begin(
 ///
 /// None; the arguments are only looked at. Unsafe because all exported functions are.
 #[export]
-pub unsafe extern "C" fn iommu_debug_unmap_differs(size: usize, unmapped: usize) {
+pub(crate) unsafe extern "C" fn iommu_debug_unmap_differs(size: usize, unmapped: usize) {
     if unmapped > size {
         STATS.over_unmaps.add(1);
     } else {
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn iommu_debug_unmap_differs(size: usize, unmapped: usize)
 /// - `cleared` points to a state that nobody else uses.
 /// - Its `domain` points to a valid domain.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_cleared(
+pub(crate) unsafe extern "C" fn __iommu_debug_cleared(
     cleared: *mut bindings::iommu_debug_cleared,
     phys: bindings::phys_addr_t,
     size: usize,
@@ -83,15 +83,29 @@ pub unsafe extern "C" fn __iommu_debug_cleared(
 /// - `cleared` points to a state that nobody else uses.
 /// - Its `domain` points to a valid domain.
 #[export]
-pub unsafe extern "C" fn __iommu_debug_count_down(cleared: *mut bindings::iommu_debug_cleared) {
+pub(crate) unsafe extern "C" fn __iommu_debug_count_down(cleared: *mut bindings::iommu_debug_cleared) {
     // SAFETY: By the function's requirement.
     let state = unsafe { &mut *cleared };
+    if state.count != 0 {
+        // SAFETY: By the function's requirement.
+        unsafe { count_put_aside(state) };
+    }
+    let last = state.last;
+    state.last.size = 0;
+    // SAFETY: By the function's requirement.
+    unsafe { count_down(state.domain, last.phys, last.size) };
+}
+
+/// Counts down the runs that were put aside.
+///
+/// # Safety
+///
+/// `state.domain` points to a valid domain.
+#[cold]
+unsafe fn count_put_aside(state: &mut bindings::iommu_debug_cleared) {
     for run in state.run.iter().take(state.count as usize) {
         // SAFETY: By the function's requirement.
         unsafe { count_down(state.domain, run.phys, run.size) };
     }
     state.count = 0;
-    // SAFETY: By the function's requirement.
-    unsafe { count_down(state.domain, state.last.phys, state.last.size) };
-    state.last.size = 0;
 }

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the hooks of the DMA sanitizer (CONFIG_IOMMU_DEBUG_PAGEALLOC) and its
+ * implementation have in common. The hooks are in iommu-priv.h.
+ */
+#ifndef __IOMMU_DEBUG_H
+#define __IOMMU_DEBUG_H
+
+#include <linux/types.h>
+
+struct iommu_domain;
+struct page;
+
+/* Consecutive memory, or PHYS_ADDR_MAX for what is not mapped. */
+struct iommu_debug_run {
+	phys_addr_t phys;
+	size_t size;
+};
+
+/*
+ * What an unmap has cleared, and is yet to be counted down: the run that leaves
+ * are being added to; and, if the unmap may fail after all, those before it.
+ */
+struct iommu_debug_cleared {
+	struct iommu_debug_run last;
+	struct iommu_domain *domain;
+	bool defer;
+	unsigned int count;
+	struct iommu_debug_run run[8];
+};
+
+/* What the next @size bytes of an unmap translate to: the last runs of @run. */
+struct iommu_debug_ahead {
+	size_t size;
+	struct iommu_debug_run run[16];
+	unsigned int first;
+	unsigned int end;
+};
+
+/* What a domain still mapped when it was freed; the first of the ranges. */
+struct iommu_debug_teardown {
+	u64 cookie;
+	u64 pages;
+	unsigned int ranges;
+	bool is_dma;
+	struct {
+		unsigned long iova;
+		phys_addr_t phys;
+		size_t size;
+	} range[8];
+};
+
+/* Slow paths of the hooks. */
+void __iommu_debug_map(struct iommu_domain *domain, phys_addr_t phys,
+		       size_t size);
+void __iommu_debug_map_failed(struct iommu_domain *domain, phys_addr_t phys,
+			      size_t size);
+void __iommu_debug_unmap_begin(struct iommu_domain *domain,
+			       unsigned long iova, size_t size);
+void __iommu_debug_unmap_end(struct iommu_domain *domain,
+			     unsigned long iova, size_t size, size_t unmapped);
+void __iommu_debug_cleared(struct iommu_debug_cleared *cleared,
+			   phys_addr_t phys, size_t size);
+void __iommu_debug_count_down(struct iommu_debug_cleared *cleared);
+size_t __iommu_debug_unmap_ahead(struct iommu_domain *domain,
+				 unsigned long iova, size_t size,
+				 struct iommu_debug_ahead *state);
+void __iommu_debug_unmap_done(struct iommu_domain *domain,
+			      struct iommu_debug_ahead *state, size_t unmapped);
+void __iommu_debug_direct_map(struct iommu_domain *domain, phys_addr_t phys,
+			      size_t size);
+void __iommu_debug_direct_unmap(struct iommu_domain *domain, phys_addr_t phys,
+				size_t size);
+void __iommu_debug_domain_free(struct iommu_domain *domain,
+			       struct iommu_debug_teardown *teardown);
+void __iommu_debug_domain_leaf(struct iommu_domain *domain, unsigned long iova,
+			       phys_addr_t phys, size_t size);
+void __iommu_debug_domain_freed(struct iommu_debug_teardown *teardown);
+void iommu_debug_init(void);
+
+/* What went through the hooks, per CPU. */
+struct iommu_debug_traffic {
+	u64 maps;
+	u64 mapped;
+	u64 unmaps;
+	u64 unmapped;
+	u64 checks;
+};
+
+/*
+ * Between the parts of drivers/iommu/debug-pagealloc/ that are Rust and what
+ * has to be C: here because bindgen reads this header.
+ */
+extern bool iommu_debug_wanted;
+void iommu_debug_enable(void);
+void iommu_debug_count_up(struct iommu_domain *domain, phys_addr_t phys,
+			  size_t size);
+void iommu_debug_unmap_differs(size_t size, size_t unmapped);
+void iommu_debug_check_alloc(unsigned long pfn, unsigned int pages);
+void iommu_debug_check_free(unsigned long pfn, unsigned int pages);
+struct iommu_debug_traffic iommu_debug_traffic_sum(void);
+void *iommu_debug_alloc_counters(unsigned long section, size_t size);
+bool iommu_debug_present(unsigned long section);
+void iommu_debug_watch_memory(void);
+void iommu_debug_resched(void);
+void iommu_debug_add_pages(unsigned long first, unsigned long pages);
+void iommu_debug_dump_page_owner(unsigned long pfn);
+int iommu_debug_late_init(void);
+#if IS_ENABLED(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)
+int iommu_debug_test_count(unsigned long pfn);
+void iommu_debug_test_add(unsigned long pfn, int units);
+unsigned long iommu_debug_test_findings(void);
+#endif
+
+#endif /* __IOMMU_DEBUG_H */
