@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// Width of the drawing.
 const WIDTH: f64 = 860.0;
 /// Where bars begin: labels are to the left.
-const LEFT: f64 = 250.0;
+const LEFT: f64 = 280.0;
 /// Room for the figure behind the longest bar.
 const RIGHT: f64 = 80.0;
 /// Height of one bar.
@@ -68,8 +68,8 @@ impl Chart {
              width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">\n{STYLE}",
             escape(&self.title)
         );
-        text(&mut svg, (0.0, 20.0), "title", &self.title);
-        text(&mut svg, (0.0, 40.0), "dim", &self.unit);
+        text(&mut svg, (10.0, 20.0), "title", &self.title);
+        text(&mut svg, (10.0, 40.0), "dim", &self.unit);
         self.key(&mut svg);
         self.axis(&mut svg, height - 30.0);
         let mut y = TOP;

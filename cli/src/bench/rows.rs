@@ -92,16 +92,16 @@ pub fn of_map(pages: &[u32], threads: &[u32], exact: bool) -> Result<Vec<Row>> {
     }
     for t in threads {
         for p in pages.iter().filter(small) {
-            let of = match t {
-                1 => "1 thread".to_owned(),
-                n => format!("{n} threads"),
+            let (of, with) = match t {
+                1 => ("1 thread".to_owned(), String::new()),
+                n => (format!("{n} threads"), format!(", {n} threads")),
             };
             let section = format!("the kernel's own `dma_map_benchmark`, {of}");
             let calls = ["map", "unmap"].iter();
             rows.extend(calls.zip(kernel_rows(*p, *t)).map(|(call, name)| Row {
                 name,
                 section: section.clone(),
-                label: format!("{call} {}", size(*p)),
+                label: format!("{call} {}{with}", size(*p)),
                 source: Source::Kernel(*p, *t),
             }));
         }
@@ -143,17 +143,18 @@ pub fn order(text: &str) -> std::result::Result<u8, String> {
 /// The rows of `bench alloc`.
 pub fn of_alloc(orders: &[u8]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (kind, section) in [
-        ("alloc", "nothing is mapped"),
+    for (kind, section, with) in [
+        ("alloc", "nothing is mapped", ""),
         (
             "alloc_mapped",
             "512M are mapped, in 2M and in 4K leaves, every other 2M of memory",
+            ", 512M mapped",
         ),
     ] {
         rows.extend(orders.iter().map(|order| Row {
             name: format!("{kind}/{order}"),
             section: format!("`alloc_pages()` and `__free_pages()`, {section}"),
-            label: format!("order {order}"),
+            label: format!("order {order}{with}"),
             source: Source::Module(format!("{kind}/{order}")),
         }));
     }
