@@ -76,6 +76,7 @@ fn balance<const SHIFT: u32, const ORDER: u32>(starts: &[u32], changes: &[(Chang
         pair.apply(&Op::Change(Change {
             up: false,
             piece,
+            fast: how >= 128,
             ..change
         }));
     }
@@ -113,16 +114,15 @@ macro_rules! shapes {
 }
 
 shapes! {
-    // Pages of 4K in small sections: every kind of counter within a few hundred pages.
-    small_sections: 12, 8, 300;
+    // Pages of 4K in small sections: every kind of counter within a thousand pages.
+    small_sections: 12, 10, 150;
     // Sections smaller than the blocks of the upper levels, down to one page.
+    smaller_sections: 12, 8, 200;
     tiny_sections: 12, 5, 300;
     sections_of_a_page: 12, 0, 300;
     // Large pages: an IOMMU's pages of 4K are parts of them.
     pages_of_16k: 14, 7, 200;
     pages_of_64k: 16, 6, 200;
-    // A section that has all sizes of blocks, but not a whole number of the largest.
-    uneven_sections: 12, 13, 30;
     // The machines there are: x86_64 and arm64 with 4K, arm64 with 64K.
     real_4k: 12, 15, 12;
     real_64k: 16, 13, 20;

@@ -38,8 +38,11 @@ proptest! {
             }
         });
         prop_assert_eq!(next, last + 1);
-        // 15 at either end of each level that has a larger one above it; the largest is all of the section.
-        prop_assert!(blocks[..LEVELS - 1].iter().all(|&n| n <= 30), "{:?}", blocks);
+        // At either end less of each level than make up one of the level above; the largest is all of the section.
+        for level in 0..LEVELS - 1 {
+            let ratio = 1 << (geometry.block_order(level + 1) - geometry.block_order(level));
+            prop_assert!(blocks[level] <= 2 * (ratio - 1), "{:?}", blocks);
+        }
         prop_assert!(blocks[LEVELS - 1] <= 1);
     }
 }

@@ -110,13 +110,28 @@ impl<const SHIFT: u32, const ORDER: u32> Pair<SHIFT, ORDER> {
     fn change(&mut self, change: Change) {
         let granule = 1u64 << change.granule_shift;
         for (phys, size) in change.pieces() {
-            let span = Span::new(phys, size, granule, Array::<SHIFT, ORDER>::GEOMETRY);
-            let span = span.expect("the range ends within the address space");
-            let skipped = match change.up {
-                true => self.counts.map(&span),
-                false => self.counts.unmap(&span),
+            let whole = granule >= 1 << SHIFT && (phys | size) & ((1 << SHIFT) - 1) == 0;
+            let skipped = match change.fast && whole {
+                true => self.change_pages(phys >> SHIFT, size >> SHIFT, change.up),
+                false => self.change_span(phys, size, granule, change.up),
             };
             assert_eq!(skipped, self.change_naively(phys, size, granule, change.up));
+        }
+    }
+
+    fn change_pages(&self, first: u64, pages: u64, up: bool) -> u64 {
+        match up {
+            true => self.counts.map_pages(Pfn(first), pages),
+            false => self.counts.unmap_pages(Pfn(first), pages),
+        }
+    }
+
+    fn change_span(&self, phys: u64, size: u64, granule: u64, up: bool) -> u64 {
+        let span = Span::new(phys, size, granule, Array::<SHIFT, ORDER>::GEOMETRY);
+        let span = span.expect("the range ends within the address space");
+        match up {
+            true => self.counts.map(&span),
+            false => self.counts.unmap(&span),
         }
     }
 
@@ -178,6 +193,9 @@ impl<const SHIFT: u32, const ORDER: u32> Pair<SHIFT, ORDER> {
 
         let intent = Intent::new(&self.direct);
         assert_eq!(self.counts.is_clean(Pfn(first), pages), clean);
+        if pages == 1 {
+            assert_eq!(self.counts.is_page_clean(Pfn(first)), clean);
+        }
         let hit = self.counts.inspect(Pfn(first), pages, &intent);
         assert_eq!(hit, expected.filter(|_| new > 0));
         if hit.is_none() {

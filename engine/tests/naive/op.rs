@@ -29,6 +29,8 @@ pub(crate) struct Change {
     pub(crate) granule_shift: u32,
     /// At most so many bytes with one call.
     pub(crate) piece: u64,
+    /// By the functions for whole pages, where they can be used.
+    pub(crate) fast: bool,
 }
 
 impl Change {
@@ -166,6 +168,7 @@ impl Place {
             size,
             granule_shift,
             piece: piece.saturating_mul(unit),
+            fast: bytes[0] >= 128,
         }
     }
 
