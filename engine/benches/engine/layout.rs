@@ -48,31 +48,25 @@ impl PageExt {
     }
 }
 
-/// The blocks that packed arrays have: 16, 256 and 4096 pages, and the section.
-fn packed_orders() -> [u32; LEVELS - 1] {
+/// The blocks that packed arrays have: of 16 and of 512 pages, and the section.
+fn orders() -> [u32; LEVELS - 1] {
     std::array::from_fn(|level| GEOMETRY.block_order(level + 1))
 }
 
-/// Blocks of 64 and 4096 pages, and the section: fewer loads, more blocks in a tiling.
-const FEWER: [u32; 3] = [6, 12, 15];
-
-/// Three layouts, with the pages that `next` gives; it is told whether the last one was mapped, which it never is.
+/// Both layouts, with the pages that `next` gives; it is told whether the last one was mapped, which it never is.
 fn compare(c: &mut Criterion, name: &str, mut next: impl FnMut(u64, bool) -> u64) {
     let mut pfn = 1;
     let mut group = crate::group(c, name);
     let counts = Counts::new(Flat::new(SECTIONS));
     group.bench_function(BenchmarkId::new("packed", SIZE), |b| {
-        b.iter(|| pfn = next(pfn, !counts.is_clean(Pfn(pfn % PAGES), 1)));
+        b.iter(|| pfn = next(pfn, !counts.is_page_clean(Pfn(pfn % PAGES))));
     });
     drop(counts);
 
     let page_ext = PageExt::new();
-    let orders = packed_orders();
+    let orders = orders();
     group.bench_function(BenchmarkId::new("page_ext", SIZE), |b| {
         b.iter(|| pfn = next(pfn, page_ext.count(pfn % PAGES, orders) != 0));
-    });
-    group.bench_function(BenchmarkId::new("page_ext_3_levels", SIZE), |b| {
-        b.iter(|| pfn = next(pfn, page_ext.count(pfn % PAGES, FEWER) != 0));
     });
     group.finish();
     black_box(pfn);

@@ -50,23 +50,31 @@ fn both(
 
 fn map(c: &mut Criterion) {
     let ours = |e: &Engine, first, pages| {
-        e.map(&span(first, pages));
+        e.map_pages(Pfn(first), pages);
     };
     both(c, "map", 0, ours, PerPage::map);
     // A page further, ends of all sizes have to be tiled.
     both(c, "map-unaligned", 1, ours, PerPage::map);
+    // The way for parts of pages, with whole ones.
+    let spans = |e: &Engine, first, pages| {
+        e.map(&span(first, pages));
+    };
+    both(c, "map-span", 0, spans, PerPage::map);
 }
 
 fn unmap(c: &mut Criterion) {
     let ours = |e: &Engine, first, pages| {
-        e.unmap(&span(first, pages));
+        e.unmap_pages(Pfn(first), pages);
     };
     both(c, "unmap", 0, ours, PerPage::unmap);
 }
 
 fn check(c: &mut Criterion) {
     let ours = |e: &Engine, first, pages| {
-        black_box(e.is_clean(Pfn(first), pages));
+        black_box(match pages {
+            1 => e.is_page_clean(Pfn(first)),
+            _ => e.is_clean(Pfn(first), pages),
+        });
     };
     let naive = |p: &PerPage, first, pages| {
         black_box(p.is_clean(first, pages));

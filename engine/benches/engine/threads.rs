@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
+use dmasan_engine::addr::Pfn;
 
-use crate::memory::{span, Engine, PerPage, SIZES};
+use crate::memory::{Engine, PerPage, SIZES};
 
 /// The time that the slower one of two threads takes for `iterations` calls.
 fn race(iterations: u64, firsts: [u64; 2], call: impl Fn(u64) + Sync) -> Duration {
@@ -35,9 +36,8 @@ fn race_all(c: &mut Criterion, name: &str, firsts: impl Fn(u64) -> [u64; 2]) {
     for (size, pages) in SIZES {
         let firsts = firsts(pages);
         let engine = |first| {
-            let span = span(first, pages);
-            ours.map(&span);
-            ours.unmap(&span);
+            ours.map_pages(Pfn(first), pages);
+            ours.unmap_pages(Pfn(first), pages);
         };
         group.bench_function(BenchmarkId::new("engine", size), |b| {
             b.iter_custom(|n| race(n, firsts, engine));
