@@ -272,6 +272,11 @@ pub enum BenchCommand {
     ///
     /// Runs the benchmarks in engine/benches with `cargo bench`, so it needs a checkout of the project.
     Engine(BenchEngineArgs),
+    /// Tell where the instructions of one call go, by function
+    ///
+    /// Boots a kernel for each setting, stops it when the benchmark module makes the call, and follows the call
+    /// instruction by instruction. What differs between the settings comes first. Takes half a minute for each.
+    Budget(BudgetArgs),
 }
 
 /// Options of all benchmarks that run in guests.
@@ -371,6 +376,26 @@ pub struct BenchEngineArgs {
     /// Write a bar chart to this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+}
+
+/// `dmasan bench budget`
+#[derive(Args, Debug)]
+pub struct BudgetArgs {
+    /// What the module does: dma/SIZE, iommu/SIZE, iommu_2m/SIZE, pages/SIZE, shuffled/SIZE, alloc/ORDER
+    #[arg(value_name = "TEST")]
+    pub test: String,
+    /// The kernel function to follow, such as dma_map_page_attrs, iommu_unmap or __free_pages
+    #[arg(value_name = "FUNCTION")]
+    pub function: String,
+    /// Kernels to compare
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "none,rust")]
+    pub flavors: Vec<Flavor>,
+    /// Values of iommu.debug_pagealloc
+    #[arg(long, value_name = "0|1", value_delimiter = ',', default_value = "1", value_parser = param)]
+    pub param: Vec<bool>,
+    /// The kernels to boot.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
 }
 
 /// Output of `dmasan report`.

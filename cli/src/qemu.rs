@@ -112,6 +112,8 @@ pub struct Machine {
     pub kvm: bool,
     /// The guest's clock counts instructions: each takes `2^n` ns, however long the host needs for it.
     pub icount: Option<u8>,
+    /// A socket for a debugger, for which the guest waits; as seen by QEMU.
+    pub gdb: Option<PathBuf>,
 }
 
 impl Default for Machine {
@@ -123,6 +125,7 @@ impl Default for Machine {
             cpus: 2,
             kvm: false,
             icount: None,
+            gdb: None,
         }
     }
 }
@@ -192,6 +195,7 @@ pub fn command(qemu: Cmd, machine: &Machine, files: &Files, cmdline: &str) -> Cm
     let qemu = iommu(qemu, machine.iommu);
     let qemu = devices(qemu, machine, files);
     let qemu = ports(qemu, &files.dir);
+    let qemu = debugger(qemu, machine);
     boot(qemu, files, cmdline)
 }
 
@@ -243,6 +247,15 @@ fn devices(mut qemu: Cmd, machine: &Machine, files: &Files) -> Cmd {
         };
     }
     qemu
+}
+
+fn debugger(qemu: Cmd, machine: &Machine) -> Cmd {
+    match &machine.gdb {
+        None => qemu,
+        Some(socket) => qemu
+            .args(["-S", "-gdb"])
+            .arg(format!("unix:{},server=on,wait=off", escape(socket))),
+    }
 }
 
 /// First port: the kernel's console. Second port: what the guest answers.

@@ -275,34 +275,51 @@ fn read(outcome: &Outcome, clock: Clock) -> Figures {
 }
 
 fn machine(args: &BenchArgs, shift: u8) -> Machine {
-    let machine = Machine {
+    match args.exact() {
+        true => counting_machine(shift),
+        false => plain_machine(),
+    }
+}
+
+fn plain_machine() -> Machine {
+    Machine {
         devices: Device::find("edu").into_iter().collect(),
         memory: MEMORY,
         ..Machine::default()
-    };
-    match args.exact() {
-        true => machine.counting(shift),
-        false => machine,
     }
+}
+
+/// The machine on which instructions are counted.
+pub fn counting_machine(shift: u8) -> Machine {
+    plain_machine().counting(shift)
 }
 
 fn cmdline(args: &BenchArgs, setting: Setting) -> String {
-    let words = match args.exact() {
-        true => qemu::COUNTING,
-        false => qemu::MEASURING,
-    };
-    qemu::cmdline(setting.on, Iommu::Vtd, words)
+    match args.exact() {
+        true => counting_cmdline(setting),
+        false => qemu::cmdline(setting.on, Iommu::Vtd, qemu::MEASURING),
+    }
+}
+
+/// The kernel's command line where instructions are counted.
+pub fn counting_cmdline(setting: Setting) -> String {
+    qemu::cmdline(setting.on, Iommu::Vtd, qemu::COUNTING)
 }
 
 fn plan(host: &Host, kernel: &Kernel, job: &Job<'_>, script: &Script) -> Result<Plan> {
-    if job.kernels {
-        let mut plan = Plan::new(&[], Some(&script.path));
-        plan.programs = vec![program::build(&host.exec, &host.env, kernel)?];
-        return Ok(plan);
+    if !job.kernels {
+        return module_plan(host, kernel, &tests(&job.rows));
     }
+    let mut plan = Plan::new(&[], Some(&script.path));
+    plan.programs = vec![program::build(&host.exec, &host.env, kernel)?];
+    Ok(plan)
+}
+
+/// What a guest does to run tests of the module.
+pub fn module_plan(host: &Host, kernel: &Kernel, tests: &[&str]) -> Result<Plan> {
     let request = Request {
         path: demo::unpack(host)?.join("modules/bench"),
-        params: vec![format!("tests={}", tests(&job.rows).join(","))],
+        params: vec![format!("tests={}", tests.join(","))],
     };
     let load = module::prepare(&host.exec, &host.env, kernel, &request)?;
     Ok(Plan::new(&[load], None))

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `dmasan bench`: what the sanitizer costs, measured so that anybody can repeat it.
 
+pub mod budget;
 pub mod chart;
 pub mod engine;
 pub mod figure;
+pub mod gdb;
 pub mod json;
 pub mod measure;
 pub mod program;
@@ -33,6 +35,7 @@ pub fn run(exec: &Exec, command: &BenchCommand) -> Result<Exit> {
         BenchCommand::Map(args) => map(exec, args),
         BenchCommand::Alloc(args) => alloc(exec, args),
         BenchCommand::Engine(args) => engine::run(exec, args),
+        BenchCommand::Budget(args) => budget::run(exec, args),
     }
 }
 
