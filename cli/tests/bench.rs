@@ -214,6 +214,28 @@ fn a_run_counts_instructions() {
 }
 
 #[test]
+fn the_budget_of_a_call_adds_up() {
+    let _one = one_guest();
+    let call = ["bench", "budget", "dma/4K", "dma_unmap_page_attrs"];
+    let setting = ["--flavors", FLAVOR, "--param", "1"];
+    let (code, stdout, stderr) = run(dmasan(&[call, setting].concat()));
+    assert_eq!(code, 0, "{stderr}");
+    let rows = stdout.lines().filter(|l| l.starts_with("| ")).skip(1);
+    let row = |line: &str| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let name = cells.next().unwrap().to_owned();
+        let number = cells.next().unwrap().replace(',', "");
+        (name, number.parse::<u64>().unwrap())
+    };
+    let mut rows: Vec<_> = rows.map(row).collect();
+    let (name, all) = rows.pop().unwrap();
+    assert_eq!(name, "all");
+    assert_eq!(rows.iter().map(|r| r.1).sum::<u64>(), all);
+    assert!((200..20_000).contains(&all), "{all}");
+    assert!(rows.iter().any(|r| r.0 == "dma_unmap_page_attrs"));
+}
+
+#[test]
 fn an_interrupted_benchmark_goes_on_where_it_was() {
     let _one = one_guest();
     let args = ["bench", "alloc", "--flavors", FLAVOR, "--orders", "0"];
