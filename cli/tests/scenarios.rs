@@ -138,6 +138,7 @@ scenarios! {
         passthrough "passthrough",
         reused_while_mapped "reused-while-mapped",
         sg_segment "sg-segment",
+        stress "stress",
         vmalloc "vmalloc";
     c C:
         address_zero "address-zero",

@@ -231,6 +231,16 @@ void stress_map(struct stress *st, struct rnd_state *rnd, struct stress_object *
 	}
 }
 
+/* Ask for one page of a leaf. */
+static void unmap_over(struct stress *st, struct stress_map *m)
+{
+	size_t done = iommu_unmap(domain_of(st, m), m->iova, PAGE_SIZE);
+
+	if (done != SZ_2M)
+		stress_error(st, "%zu bytes unmapped with a page of a leaf", done);
+	event(st, STRESS_UNMAP_OVER);
+}
+
 static void unmap_all_of(struct stress *st, struct rnd_state *rnd, struct stress_object *obj,
 			 struct stress_map *m)
 {
@@ -242,7 +252,10 @@ static void unmap_all_of(struct stress *st, struct rnd_state *rnd, struct stress
 	case STRESS_DOMAIN_SG:
 		if (m->huge)
 			piece = STRESS_MAX_PAGES;
-		unmap_domain(st, m, m->from, m->to, piece);
+		if (m->huge && st->over && below(rnd, 2))
+			unmap_over(st, m);
+		else
+			unmap_domain(st, m, m->from, m->to, piece);
 		clear_bit(m->window, st->windows);
 		if (piece < m->to - m->from)
 			event(st, STRESS_UNMAP_PIECES);

@@ -40,6 +40,7 @@ enum stress_event {
 	STRESS_UNMAP_WHOLE,	/* what several maps mapped, in one unmap */
 	STRESS_UNMAP_PIECES,	/* what was mapped, in several unmaps */
 	STRESS_UNMAP_PART,	/* and a part stays mapped */
+	STRESS_UNMAP_OVER,	/* a page of a 2M leaf, with which all of it goes */
 	STRESS_FREE_WHOLE,	/* a block of pages in one free */
 	STRESS_FREE_HUGE,	/* a block of order 9 in one free */
 	STRESS_FREE_SINGLE,	/* a page beside others that stay mapped */
@@ -86,6 +87,7 @@ struct stress {
 	atomic_t errors;
 	atomic_t planted;
 	unsigned int bugs;
+	bool over;		/* unmap more than is asked for, which the reference miscounts */
 	unsigned int ms;
 	unsigned long start;	/* jiffies */
 };
