@@ -23,7 +23,7 @@ fn run(args: &[&str]) -> assert_cmd::assert::Assert {
 
 #[test]
 fn help_of_every_level() {
-    let levels: [(&[&str], &[&str]); 8] = [
+    let levels: [(&[&str], &[&str]); 11] = [
         (
             &[],
             &[
@@ -56,6 +56,12 @@ fn help_of_every_level() {
             ],
         ),
         (&["report"], &["--format", "text", "json"]),
+        (&["bench"], &["map", "alloc", "engine", "budget"]),
+        (
+            &["bench", "map"],
+            &["--flavors", "--pages", "--wall-clock", "--fresh", "minutes"],
+        ),
+        (&["bench", "budget"], &["TEST", "FUNCTION", "--param"]),
     ];
     for (command, words) in levels {
         let mut args = command.to_vec();
