@@ -262,6 +262,28 @@ fn a_direct_region_that_goes_is_no_finding() {
     });
 }
 
+/// The same when its domain is freed, whose number may be another one's at once.
+#[test]
+fn the_region_of_a_domain_that_is_freed_is_no_finding() {
+    check(|| {
+        let counts = counts();
+        let direct = registry::<1>();
+        direct.insert(2, Pfn(0), Pfn(1), 1);
+        counts.map(&pages(0, 2));
+        let owner = {
+            let (counts, direct) = (counts.clone(), direct.clone());
+            thread::spawn(move || {
+                let orphan = direct.orphan(2);
+                counts.unmap(&pages(0, 2));
+                direct.remove_all(orphan);
+            })
+        };
+        let hit = counts.inspect(Pfn(1), 1, &Intent::new(&*direct));
+        assert_eq!(hit, None);
+        owner.join().unwrap();
+    });
+}
+
 /// A region comes, another one goes, and so do mappings that are no region's, but are taken back before the check.
 #[test]
 fn a_page_of_two_regions_is_no_finding() {
@@ -306,7 +328,8 @@ fn registry<const N: usize>() -> Arc<Ranges<N>> {
     let direct = Ranges::new();
     direct.insert(2, Pfn(0), Pfn(1), 1);
     assert_eq!(direct.covering(Pfn(0), direct.begin()), Some(1));
-    direct.remove(2, Pfn(0), Pfn(1));
+    assert_eq!(direct.orphan(2) % 2, 1);
+    direct.remove_all(1);
     Arc::new(direct)
 }
 
