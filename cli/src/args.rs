@@ -261,12 +261,12 @@ pub enum BenchCommand {
     ///
     /// Boots kernels without sanitizer, with this one and with the C reference, each with the parameter off and on,
     /// and prints one table of all, in Markdown. Measured are single calls, in a module of this project, and the
-    /// kernel's own dma_map_benchmark. Takes 4 minutes on two cores once the three kernels are built (10 minutes
+    /// kernel's own dma_map_benchmark. Takes 3 minutes on two cores once the three kernels are built (10 minutes
     /// each, the first time). What was measured is kept: after an interruption the same command goes on from there.
     Map(BenchMapArgs),
     /// Measure alloc_pages() and __free_pages(), where the sanitizer has its checks
     ///
-    /// On a machine where nothing is mapped, and on one where 512M are. Takes one minute once the kernels are built.
+    /// On a machine where nothing is mapped, and on one where 512M are. Takes 2 minutes once the kernels are built.
     Alloc(BenchAllocArgs),
     /// Measure the engine alone, natively, against a loop over pages
     ///

@@ -3,7 +3,7 @@
 
 use crate::bench::measure::Measured;
 use crate::bench::results::Spread;
-use crate::bench::rows::Row;
+use crate::bench::rows::{Row, Source};
 use crate::bench::setting::Setting;
 use crate::exact::thousands;
 use crate::kernel::Flavor;
@@ -22,7 +22,7 @@ pub fn of_map(measured: &Measured, rows: &[Row], exact: bool) -> String {
     let mut text = sections(measured, rows, cell, &[]);
     text.push_str(&legend(measured, exact));
     text.push_str(&longest(measured, rows, exact));
-    text.push_str(&notes(measured, rows, exact));
+    text.push_str(&notes(measured, rows));
     text
 }
 
@@ -98,7 +98,7 @@ pub fn of_alloc(measured: &Measured, rows: &[Row], exact: bool) -> String {
             1.0
         ));
     }
-    text.push_str(&notes(measured, rows, exact));
+    text.push_str(&notes(measured, rows));
     text
 }
 
@@ -251,20 +251,21 @@ fn longest(measured: &Measured, rows: &[Row], exact: bool) -> String {
 }
 
 /// What one has to know about the figures.
-fn notes(measured: &Measured, rows: &[Row], exact: bool) -> String {
+fn notes(measured: &Measured, rows: &[Row]) -> String {
     let mut text = String::new();
-    let rows = rows.iter().map(|r| r.name.as_str());
-    if let Some(apart) = measured.apart(rows) {
-        let percent = apart * 100.0;
-        let repeats = measured.repeats;
-        text.push_str(&format!(
-            "{repeats} repeats differ by {percent:.2} % at most"
-        ));
-        text.push_str(if exact {
-            ".\n"
-        } else {
-            ", settings by turns.\n"
-        });
+    // The kernel's benchmark rounds its figures.
+    let of = |kernels: bool| {
+        let rows = rows.iter();
+        let rows = rows.filter(move |r| matches!(r.source, Source::Kernel(..)) == kernels);
+        measured.apart(rows.map(|r| r.name.as_str()))
+    };
+    let percent = |apart: f64, whose: &str| format!("{whose} by {:.2} % at most", apart * 100.0);
+    let single = of(false).map(|a| percent(a, "single calls"));
+    let kernels = of(true).map(|a| percent(a, "`dma_map_benchmark`"));
+    let apart: Vec<String> = single.into_iter().chain(kernels).collect();
+    if !apart.is_empty() {
+        let apart = apart.join(", ");
+        text.push_str(&format!("{} repeats differ: {apart}.\n", measured.repeats));
     }
     let mut releases = measured.releases.clone();
     releases.dedup();
