@@ -139,6 +139,7 @@ scenarios! {
         reused_while_mapped "reused-while-mapped",
         sg_segment "sg-segment",
         stress "stress",
+        stress_virtio "stress-virtio",
         vmalloc "vmalloc";
     c C:
         address_zero "address-zero",

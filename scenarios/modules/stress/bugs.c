@@ -60,7 +60,24 @@ static noinline int stress_bug_page(struct stress *st)
 	return 0;
 }
 
-/* Pages that were mapped as one and unmapped as one, but for page @left. */
+/* By one call, or page by page, so that any part can be unmapped. */
+static int map_pages(struct stress *st, struct page *pages, size_t size)
+{
+	size_t at, piece = st->whole ? PAGE_SIZE : size;
+	int ret;
+
+	for (at = 0; at < size; at += piece) {
+		ret = iommu_map(st->domains[0], BUG_IOVA + at, page_to_phys(pages) + at, piece,
+				PROT, GFP_KERNEL);
+		if (ret) {
+			iommu_unmap(st->domains[0], BUG_IOVA, at);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* Pages that are mapped, and all but page @left of them unmapped. */
 static noinline int stress_bug_part(struct stress *st, unsigned int order, unsigned int left)
 {
 	struct page *pages = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order);
@@ -71,7 +88,7 @@ static noinline int stress_bug_part(struct stress *st, unsigned int order, unsig
 
 	if (!pages)
 		return -ENOMEM;
-	ret = iommu_map(domain, BUG_IOVA, page_to_phys(pages), size, PROT, GFP_KERNEL);
+	ret = map_pages(st, pages, size);
 	if (ret) {
 		__free_pages(pages, order);
 		return ret;

@@ -250,7 +250,7 @@ static void unmap_all_of(struct stress *st, struct rnd_state *rnd, struct stress
 	switch (m->kind) {
 	case STRESS_DOMAIN:
 	case STRESS_DOMAIN_SG:
-		if (m->huge)
+		if (m->huge || st->whole)
 			piece = STRESS_MAX_PAGES;
 		if (m->huge && st->over && below(rnd, 2))
 			unmap_over(st, m);
@@ -297,7 +297,7 @@ void stress_unmap(struct stress *st, struct rnd_state *rnd, struct stress_object
 
 	if (m->kind == STRESS_FREE_SLOT)
 		return;
-	if (in_domain && !m->huge && m->to - m->from > 1 && below(rnd, 2))
+	if (in_domain && !m->huge && !st->whole && m->to - m->from > 1 && below(rnd, 2))
 		unmap_part_of(st, rnd, obj, m);
 	else
 		unmap_all_of(st, rnd, obj, m);
@@ -322,7 +322,7 @@ void stress_map_over(struct stress *st, struct rnd_state *rnd, struct stress_obj
 	unsigned int n;
 	int ret;
 
-	if (m->kind != STRESS_DOMAIN && m->kind != STRESS_DOMAIN_SG)
+	if (st->whole || (m->kind != STRESS_DOMAIN && m->kind != STRESS_DOMAIN_SG))
 		return;
 	/* One page more than there is room for. */
 	if (1U << obj->order < 2 || bitmap_weight(obj->gone, 1U << obj->order))

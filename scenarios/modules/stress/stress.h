@@ -88,6 +88,7 @@ struct stress {
 	atomic_t planted;
 	unsigned int bugs;
 	bool over;		/* unmap more than is asked for, which the reference miscounts */
+	bool whole;		/* unmap what was mapped and no part of it, and never map over it */
 	unsigned int ms;
 	unsigned long start;	/* jiffies */
 };
