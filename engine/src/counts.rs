@@ -2,8 +2,8 @@
 
 //! How often each page is mapped.
 //!
-//! The count of a page is the sum of one counter per level: its own, and those of the blocks (16
-//! pages, 512 pages, the section, the group of sections) that it lies in. Mapping a range adds to the counters of the
+//! The count of a page is the sum of one counter per level: its own, and those of the blocks (16,
+//! 512, 1024 pages, the section, the group of sections) that it lies in. Mapping a range adds to the counters of the
 //! largest aligned blocks that tile it, unmapping subtracts likewise. The two tilings need not
 //! agree: 512 pages mapped one by one leave +1 in 512 page counters, and their unmap as one range
 //! leaves -1 in one block counter; the sum per page is 0 again. Single counters may drift without
@@ -11,11 +11,11 @@
 //!
 //! # No false positives
 //!
-//! All accesses are relaxed, and a check reads its five counters one after the other. That is
+//! All accesses are relaxed, and a check reads its six counters one after the other. That is
 //! enough: what touches a counter of page P is the map or unmap of a range that contains all of the
 //! block, P included. If nobody has P mapped while it is checked, then no add to any of its
 //! counters is under way; those of earlier mappings are complete and visible, because their unmap
-//! happened before the owner freed P, and the free before the check. So the five loads add up to 0.
+//! happened before the owner freed P, and the free before the check. So the six loads add up to 0.
 //! If somebody does have P mapped, the sum may be off while another mapping of P comes or goes:
 //! that is the race in which a mapped page can be missed.
 
@@ -120,20 +120,51 @@ impl<M: Memory> Counts<M> {
         self.add(span, u32::wrapping_neg)
     }
 
-    /// Counts a mapping of `pages` whole pages from `first`; they do not pass the last address.
-    /// Returns how many have no counters and were skipped.
+    /// Counts a mapping of `pages` whole pages from `first`, or takes it back unless `up`. They do
+    /// not pass the last address. Returns how many have no counters and were skipped.
     ///
-    /// The same as [`Self::map`], and faster: it knows that all pages count the same. One page, and
-    /// one group, which make up almost all calls, take no more than an add each.
-    #[inline(always)]
-    pub fn map_pages(&self, first: Pfn, pages: u64) -> u64 {
-        self.add_quickly(first, pages, 1)
+    /// The same as [`Self::map`] and [`Self::unmap`], but it knows that all pages count the same.
+    pub fn count_pages(&self, first: Pfn, pages: u64, up: bool) -> u64 {
+        let units = if up { 1 } else { u32::MAX };
+        let block = M::GEOMETRY.block(index(M::GEOMETRY, first), pages);
+        if let (Some(at), Some(section)) = (block, self.section_of(first)) {
+            if let (Some(word), 0) = (section.words.get(at), self.marked.peek()) {
+                word.add(units << 1);
+                return 0;
+            }
+        }
+        self.count_blocks(first, pages, units)
     }
 
-    /// Takes a mapping of `pages` whole pages back, see [`Self::map_pages`].
+    #[inline(never)]
+    fn count_blocks(&self, first: Pfn, pages: u64, units: u32) -> u64 {
+        let skipped = self.add_pages(first, pages, units);
+        if self.marked.peek() != 0 {
+            self.forget_reports(first, pages);
+        }
+        skipped
+    }
+
+    /// [`Self::count_pages`] for one page or one whole group: most calls are, and need one add.
+    /// Says whether that was all; if not, nothing was done.
     #[inline(always)]
-    pub fn unmap_pages(&self, first: Pfn, pages: u64) -> u64 {
-        self.add_quickly(first, pages, u32::MAX)
+    pub fn count_at_once(&self, first: Pfn, pages: u64, up: bool) -> bool {
+        let group = 1u64 << M::GEOMETRY.group_order();
+        let one = match pages {
+            1 => self.own(first),
+            _ if pages == group && first.0 & (group - 1) == 0 => {
+                self.memory.group(first.0 >> M::GEOMETRY.group_order())
+            }
+            _ => None,
+        };
+        match one {
+            // With marks there is more to do.
+            Some(word) if self.marked.peek() == 0 => {
+                word.add(if up { 2 } else { 2u32.wrapping_neg() });
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Adds to the count of one page, past all bookkeeping: for tests of an imbalance.
@@ -253,43 +284,6 @@ impl<M: Memory> Counts<M> {
             for segment in span.segments() {
                 self.forget_reports(segment.first, segment.pages());
             }
-        }
-        skipped
-    }
-
-    #[inline(always)]
-    fn add_quickly(&self, first: Pfn, pages: u64, units: u32) -> u64 {
-        let group = 1u64 << M::GEOMETRY.group_order();
-        let one = match pages {
-            1 => self.own(first),
-            _ if pages == group && first.0 & (group - 1) == 0 => {
-                self.memory.group(first.0 >> M::GEOMETRY.group_order())
-            }
-            _ => None,
-        };
-        match one {
-            // With marks there is more to do.
-            Some(word) if self.marked.peek() == 0 => {
-                word.add(units << 1);
-                0
-            }
-            _ => self.add_whole(first, pages, units),
-        }
-    }
-
-    #[inline(never)]
-    fn add_whole(&self, first: Pfn, pages: u64, units: u32) -> u64 {
-        if self.marked.peek() == 0 {
-            if let Some(blocks) = M::GEOMETRY.blocks(index(M::GEOMETRY, first), pages) {
-                if let Some(section) = self.section_of(first) {
-                    add(section.words, blocks.at, blocks.len, units);
-                    return 0;
-                }
-            }
-        }
-        let skipped = self.add_pages(first, pages, units);
-        if self.marked.peek() != 0 {
-            self.forget_reports(first, pages);
         }
         skipped
     }

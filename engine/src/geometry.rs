@@ -3,14 +3,11 @@
 //! The levels of the counters: pages, blocks of pages, memory sections, groups of sections.
 
 /// How many levels of counters in its section cover each page; its group's comes on top.
-pub const LEVELS: usize = 4;
+pub const LEVELS: usize = 5;
 
 /// Binary logarithms of the pages in a block of each level: a page, 16 pages, 512 pages (a leaf of
-/// 2M on x86_64), and the section.
-const ORDERS: [u32; LEVELS] = [0, 4, 9, u32::MAX];
-
-/// The most blocks that [`Geometry::blocks`] finds.
-const FEW: usize = 16;
+/// 2M on x86_64), 1024 pages (the most that the page allocator hands out at once), and the section.
+const ORDERS: [u32; LEVELS] = [0, 4, 9, 10, u32::MAX];
 
 /// A group is 8 sections: 1G on x86_64, the largest leaf there is.
 const GROUP_SECTIONS_ORDER: u32 = 3;
@@ -19,7 +16,7 @@ const GROUP_SECTIONS_ORDER: u32 = 3;
 ///
 /// A section is the unit in which the kernel has, or has not, a memory map (SPARSEMEM); it is also
 /// the unit in which counters exist. Its counters are one array: those of its pages, those of its
-/// blocks of 16 pages, of 512, and its own. A group has one counter more, which is used
+/// blocks of 16 pages, of 512, of 1024, and its own. A group has one counter more, which is used
 /// once all sections of the group have theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
@@ -86,7 +83,7 @@ impl Geometry {
         self.level_at(LEVELS - 1) + 1
     }
 
-    /// Binary logarithm of the pages in a block of `level`: 0, 4, 9, the section's.
+    /// Binary logarithm of the pages in a block of `level`: 0, 4, 9, 10, the section's.
     #[inline(always)]
     pub const fn block_order(self, level: usize) -> u32 {
         let order = if level < LEVELS {
@@ -120,8 +117,8 @@ impl Geometry {
     /// Calls `each` with the largest aligned blocks that tile the pages `first..=last` of one
     /// section, blocks of the same level that follow each other together.
     ///
-    /// At most 15 and 31 blocks of the lower levels at either end, and 63 between them, so the work
-    /// does not grow with the range.
+    /// At most 15 + 31 + 1 blocks of the lower levels at either end, and 31 between them, so the
+    /// work does not grow with the range.
     #[inline(always)]
     pub fn tile(self, first: usize, last: usize, mut each: impl FnMut(Blocks)) {
         let end = last + 1;
@@ -144,27 +141,19 @@ impl Geometry {
         }
     }
 
-    /// The blocks that make up the `pages` pages from `first` of one section, if these are few
-    /// blocks of one level: mostly they are.
+    /// Where the counter of the block is that the `pages` pages from `first` of one section make up,
+    /// if they are just one block: mostly they are.
     #[inline(always)]
-    pub fn blocks(self, first: usize, pages: u64) -> Option<Blocks> {
-        if pages > (self.section_pages() - first) as u64 {
-            return None;
+    pub fn block(self, first: usize, pages: u64) -> Option<usize> {
+        let mut level = 1;
+        while level < LEVELS - 1 {
+            let size = 1 << self.block_order(level);
+            if pages == size as u64 && first & (size - 1) == 0 {
+                return Some(self.counter_at(level, first));
+            }
+            level += 1;
         }
-        let pages = pages as usize;
-        let is_made_of = |level| (first | pages) & ((1 << self.block_order(level)) - 1) == 0;
-        let blocks = |level| Blocks {
-            at: self.counter_at(level, first),
-            len: pages >> self.block_order(level),
-        };
-        let found = if is_made_of(2) {
-            blocks(2)
-        } else if is_made_of(1) {
-            blocks(1)
-        } else {
-            blocks(0)
-        };
-        (1..=FEW).contains(&found.len).then_some(found)
+        None
     }
 
     /// The level of the largest block that begins at `base` and has at most `pages` pages.
@@ -205,8 +194,9 @@ mod tests {
     fn whole_blocks_are_one_tile() {
         assert_eq!(tiles(G, 0, 0), [(0, 0, 1)]);
         assert_eq!(tiles(G, 16, 31), [(1, 1, 1)]);
-        assert_eq!(tiles(G, 512, 1535), [(2, 1, 2)]);
-        assert_eq!(tiles(G, 0, 32767), [(3, 0, 1)]);
+        assert_eq!(tiles(G, 512, 1023), [(2, 1, 1)]);
+        assert_eq!(tiles(G, 1024, 3071), [(3, 1, 2)]);
+        assert_eq!(tiles(G, 0, 32767), [(4, 0, 1)]);
     }
 
     #[test]
@@ -214,34 +204,34 @@ mod tests {
         assert_eq!(tiles(G, 15, 32), [(0, 15, 1), (1, 1, 1), (0, 32, 1)]);
         assert_eq!(tiles(G, 16, 30), [(0, 16, 15)]);
         let counters: usize = tiles(G, 1, 32767).iter().map(|t| t.2).sum();
-        assert_eq!(counters, 15 + 31 + 63);
+        assert_eq!(counters, 15 + 31 + 1 + 31);
     }
 
     #[test]
     fn small_sections_have_fewer_sizes() {
-        assert_eq!(tiles(Geometry::new(16, 6), 0, 63), [(3, 0, 1)]);
+        assert_eq!(tiles(Geometry::new(16, 6), 0, 63), [(4, 0, 1)]);
         assert_eq!(tiles(Geometry::new(16, 6), 1, 63), [(0, 1, 15), (1, 1, 3)]);
-        assert_eq!(tiles(Geometry::new(12, 0), 0, 0), [(3, 0, 1)]);
+        assert_eq!(tiles(Geometry::new(12, 0), 0, 0), [(4, 0, 1)]);
     }
 
     #[test]
-    fn a_few_blocks_of_one_level_are_found_at_once() {
-        let at = |first, pages| G.blocks(first, pages).map(|b| (b.at, b.len));
-        assert_eq!(at(5, 1), Some((5, 1)));
-        assert_eq!(at(1024, 1024), Some((G.level_at(2) + 2, 2)));
-        assert_eq!(at(16, 256), Some((G.level_at(1) + 1, 16)));
-        assert_eq!(at(1, 16), Some((1, 16)));
-        // Too many blocks; beyond the section; nothing.
-        assert_eq!(at(0, 17), None);
-        assert_eq!(at(0, 32768), None);
-        assert_eq!(at(16, 32768 - 16), None);
-        assert_eq!(at(32767, 2), None);
+    fn a_single_block_is_found_at_once() {
+        let at = |first, pages| G.block(first, pages);
+        assert_eq!(at(16, 16), Some(G.level_at(1) + 1));
+        assert_eq!(at(512, 512), Some(G.level_at(2) + 1));
+        assert_eq!(at(31 * 1024, 1024), Some(G.level_at(3) + 31));
+        // Not aligned; two blocks; nothing.
+        assert_eq!(at(8, 16), None);
+        assert_eq!(at(512, 1024), None);
         assert_eq!(at(0, 0), None);
     }
 
     #[test]
     fn the_counters_of_a_section_take_little_more_than_four_bytes_a_page() {
-        assert_eq!(G.section_words(), 32768 + 2048 + 64 + 1);
-        assert_eq!(Geometry::new(16, 13).section_words(), 8192 + 512 + 16 + 1);
+        assert_eq!(G.section_words(), 32768 + 2048 + 64 + 32 + 1);
+        assert_eq!(
+            Geometry::new(16, 13).section_words(),
+            8192 + 512 + 16 + 8 + 1
+        );
     }
 }

@@ -6,6 +6,7 @@
 #ifndef __IOMMU_DEBUG_H
 #define __IOMMU_DEBUG_H
 
+#include <linux/percpu-defs.h>
 #include <linux/types.h>
 
 struct iommu_domain;
@@ -24,8 +25,8 @@ struct iommu_debug_run {
 struct iommu_debug_cleared {
 	struct iommu_debug_run last;
 	struct iommu_domain *domain;
-	bool defer;
 	unsigned int count;
+	unsigned int room;
 	struct iommu_debug_run run[8];
 };
 
@@ -50,15 +51,24 @@ struct iommu_debug_teardown {
 	} range[8];
 };
 
+/* What went through the hooks, per CPU. */
+struct iommu_debug_traffic {
+	u64 maps;
+	u64 mapped;
+	u64 unmaps;
+	u64 unmapped;
+	u64 checks;
+};
+
+DECLARE_PER_CPU(struct iommu_debug_traffic, iommu_debug_traffic);
+
 /* Slow paths of the hooks. */
 void __iommu_debug_map(struct iommu_domain *domain, phys_addr_t phys,
 		       size_t size);
 void __iommu_debug_map_failed(struct iommu_domain *domain, phys_addr_t phys,
 			      size_t size);
-void __iommu_debug_unmap_begin(struct iommu_domain *domain,
-			       unsigned long iova, size_t size);
-void __iommu_debug_unmap_end(struct iommu_domain *domain,
-			     unsigned long iova, size_t size, size_t unmapped);
+void __iommu_debug_unmap_differs(unsigned long iova, size_t size,
+				 size_t unmapped);
 void __iommu_debug_cleared(struct iommu_debug_cleared *cleared,
 			   phys_addr_t phys, size_t size);
 void __iommu_debug_count_down(struct iommu_debug_cleared *cleared);
@@ -78,24 +88,12 @@ void __iommu_debug_domain_leaf(struct iommu_domain *domain, unsigned long iova,
 void __iommu_debug_domain_freed(struct iommu_debug_teardown *teardown);
 void iommu_debug_init(void);
 
-/* What went through the hooks, per CPU. */
-struct iommu_debug_traffic {
-	u64 maps;
-	u64 mapped;
-	u64 unmaps;
-	u64 unmapped;
-	u64 checks;
-};
-
 /*
  * Between the parts of drivers/iommu/debug-pagealloc/ that are Rust and what
  * has to be C: here because bindgen reads this header.
  */
 extern bool iommu_debug_wanted;
 void iommu_debug_enable(void);
-void iommu_debug_count_up(struct iommu_domain *domain, phys_addr_t phys,
-			  size_t size);
-void iommu_debug_unmap_differs(size_t size, size_t unmapped);
 void iommu_debug_check_alloc(unsigned long pfn, unsigned int pages);
 void iommu_debug_check_free(unsigned long pfn, unsigned int pages);
 struct iommu_debug_traffic iommu_debug_traffic_sum(void);

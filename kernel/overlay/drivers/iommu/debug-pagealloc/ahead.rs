@@ -137,7 +137,11 @@ unsafe fn cleared(domain: *mut bindings::iommu_domain, phys: u64, size: usize) {
 /// # Safety
 ///
 /// `domain` points to a valid domain that can translate.
-pub(crate) unsafe fn translate(domain: *mut bindings::iommu_domain, iova: u64, granule: u64) -> Option<u64> {
+pub(crate) unsafe fn translate(
+    domain: *mut bindings::iommu_domain,
+    iova: u64,
+    granule: u64,
+) -> Option<u64> {
     // SAFETY: By the function's requirement.
     match unsafe { bindings::iommu_iova_to_phys(domain, iova | 1) } {
         0 => None,

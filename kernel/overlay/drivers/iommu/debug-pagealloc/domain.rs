@@ -149,7 +149,9 @@ unsafe fn forget_direct(domain: *mut bindings::iommu_domain, first: Pfn, last: P
 ///
 /// `teardown` points to a state that nobody else uses.
 #[export]
-pub(crate) unsafe extern "C" fn __iommu_debug_domain_freed(teardown: *mut bindings::iommu_debug_teardown) {
+pub(crate) unsafe extern "C" fn __iommu_debug_domain_freed(
+    teardown: *mut bindings::iommu_debug_teardown,
+) {
     // SAFETY: By the function's requirement.
     let state = unsafe { &*teardown };
     DIRECT.remove_all(state.cookie);

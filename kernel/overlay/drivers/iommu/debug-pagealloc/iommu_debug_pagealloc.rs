@@ -76,53 +76,34 @@ unsafe fn span(domain: *const bindings::iommu_domain, phys: u64, size: usize) ->
     span
 }
 
-/// The pages that a byte range makes up in a domain, if they are whole pages that count one unit
-/// each, and do not pass the last address: the rule, and simple.
+/// Counts `size` bytes at `phys` up or down; returns how many of their pages have no counters.
 ///
 /// # Safety
 ///
 /// `domain` points to a valid domain.
 #[inline(always)]
-unsafe fn whole_pages(
-    domain: *const bindings::iommu_domain,
-    phys: u64,
-    size: usize,
-) -> Option<(Pfn, u64)> {
+unsafe fn count(domain: *const bindings::iommu_domain, phys: u64, size: usize, up: bool) -> u64 {
     const PAGE_SIZE: u64 = 1 << GEOMETRY.page_shift();
-    let (first, pages) = (phys >> GEOMETRY.page_shift(), size as u64 >> GEOMETRY.page_shift());
+    let (first, pages) = (
+        phys >> GEOMETRY.page_shift(),
+        size as u64 >> GEOMETRY.page_shift(),
+    );
     // SAFETY: By the function's requirement.
     let sizes = unsafe { (*domain).pgsize_bitmap } as u64;
-    (sizes & (2 * PAGE_SIZE - 1) == PAGE_SIZE
-        && (phys | size as u64) & (PAGE_SIZE - 1) == 0
-        && pages != 0
-        && (first + pages) >> (u64::BITS - GEOMETRY.page_shift()) == 0)
-        .then_some((Pfn(first), pages))
-}
-
-/// `size` bytes at `phys` are about to be mapped in `domain`: counts them before a device can reach
-/// them.
-///
-/// # Safety
-///
-/// `domain` points to a valid domain.
-#[export]
-pub unsafe extern "C" fn iommu_debug_count_up(
-    domain: *mut bindings::iommu_domain,
-    phys: bindings::phys_addr_t,
-    size: usize,
-) {
-    // SAFETY: By the function's requirement.
-    let skipped = match unsafe { whole_pages(domain, phys, size) } {
-        Some((first, pages)) => COUNTS.map_pages(first, pages),
+    // Whole pages that count one unit each: the rule.
+    let is_whole =
+        sizes & (2 * PAGE_SIZE - 1) == PAGE_SIZE && (phys | size as u64) & (PAGE_SIZE - 1) == 0;
+    if is_whole && COUNTS.count_at_once(Pfn(first), pages, up) {
+        0
+    } else if is_whole && (first + pages) >> (u64::BITS - GEOMETRY.page_shift()) == 0 {
+        COUNTS.count_pages(Pfn(first), pages, up)
+    } else {
         // SAFETY: By the function's requirement.
-        None => unsafe { count_parts(domain, phys, size, true) },
-    };
-    if skipped != 0 {
-        STATS.skipped.add(skipped);
+        unsafe { count_parts(domain, phys, size, up) }
     }
 }
 
-/// Counts a range up or down that is not made of whole pages; returns how many pages were skipped.
+/// Counts a range that is not made of whole pages, or may pass the last address, see [`count`].
 ///
 /// # Safety
 ///
@@ -139,6 +120,25 @@ unsafe fn count_parts(
         Some(span) if up => COUNTS.map(&span),
         Some(span) => COUNTS.unmap(&span),
         None => 0,
+    }
+}
+
+/// `size` bytes at `phys` are about to be mapped in `domain`: counts them before a device can reach
+/// them.
+///
+/// # Safety
+///
+/// `domain` points to a valid domain.
+#[export]
+pub unsafe extern "C" fn __iommu_debug_map(
+    domain: *mut bindings::iommu_domain,
+    phys: bindings::phys_addr_t,
+    size: usize,
+) {
+    // SAFETY: By the function's requirement.
+    let skipped = unsafe { count(domain, phys, size, true) };
+    if skipped != 0 {
+        STATS.skipped.add(skipped);
     }
 }
 
@@ -167,11 +167,7 @@ pub unsafe extern "C" fn __iommu_debug_map_failed(
 #[inline(always)]
 unsafe fn count_down(domain: *const bindings::iommu_domain, phys: u64, size: usize) -> u64 {
     // SAFETY: By the function's requirement.
-    match unsafe { whole_pages(domain, phys, size) } {
-        Some((first, pages)) => COUNTS.unmap_pages(first, pages),
-        // SAFETY: By the function's requirement.
-        None => unsafe { count_parts(domain, phys, size, false) },
-    }
+    unsafe { count(domain, phys, size, false) }
 }
 
 /// `pages` pages from `pfn` on are being allocated.
@@ -252,4 +248,3 @@ pub unsafe extern "C" fn iommu_debug_add_pages(first: usize, pages: usize) {
         pr_warn!("no memory for the counters of {missing} new pages, which are not tracked\n");
     }
 }
-

@@ -52,7 +52,10 @@ impl Memory for Sections {
     #[inline(always)]
     fn section(&self, number: u64) -> Option<Section<'_>> {
         let group = group(number as usize / GROUP_SECTIONS)?;
-        let words = group.sections.get(number as usize % GROUP_SECTIONS)?.get()?;
+        let words = group
+            .sections
+            .get(number as usize % GROUP_SECTIONS)?
+            .get()?;
         Some(Section {
             words,
             group: &group.word,
@@ -74,7 +77,9 @@ fn group(number: usize) -> Option<&'static Group> {
 impl Sections {
     /// One more than the largest number of a section that may have counters.
     pub(crate) fn end(&self) -> u64 {
-        TABLE.get().map_or(0, |table| (table.groups.len() * GROUP_SECTIONS) as u64)
+        TABLE
+            .get()
+            .map_or(0, |table| (table.groups.len() * GROUP_SECTIONS) as u64)
     }
 
     /// Gives the sections that the pages `first..end` lie in counters.

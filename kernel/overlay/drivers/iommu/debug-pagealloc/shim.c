@@ -39,7 +39,7 @@ void iommu_debug_enable(void)
 	static_branch_enable(&iommu_debug_initialized);
 }
 
-static DEFINE_PER_CPU(struct iommu_debug_traffic, iommu_debug_traffic);
+DEFINE_PER_CPU(struct iommu_debug_traffic, iommu_debug_traffic);
 
 struct iommu_debug_traffic iommu_debug_traffic_sum(void)
 {
@@ -58,23 +58,7 @@ struct iommu_debug_traffic iommu_debug_traffic_sum(void)
 	return sum;
 }
 
-/* Slow paths of the hooks that count what they see; they go on in Rust. */
-
-void __iommu_debug_map(struct iommu_domain *domain, phys_addr_t phys, size_t size)
-{
-	this_cpu_inc(iommu_debug_traffic.maps);
-	this_cpu_add(iommu_debug_traffic.mapped, size);
-	iommu_debug_count_up(domain, phys, size);
-}
-
-void __iommu_debug_unmap_end(struct iommu_domain *domain, unsigned long iova,
-			     size_t size, size_t unmapped)
-{
-	this_cpu_inc(iommu_debug_traffic.unmaps);
-	this_cpu_add(iommu_debug_traffic.unmapped, unmapped);
-	if (unlikely(unmapped != size))
-		iommu_debug_unmap_differs(size, unmapped);
-}
+/* Slow paths of the checks; they go on in Rust. */
 
 void __iommu_debug_check_unmapped(const struct page *page, int numpages)
 {

@@ -9,33 +9,20 @@
 use crate::{count_down, stats::STATS};
 use kernel::{bindings, prelude::*};
 
-/// An unmap of `size` bytes at `iova` has been asked for.
-///
-/// Counts go down when the page table code has reported what it cleared, so all there is to do is
-/// to look at the request.
+/// The unmap is done, but not `size` bytes at `iova` were removed.
 ///
 /// # Safety
 ///
 /// None; the arguments are only looked at. Unsafe because all exported functions are.
 #[export]
-pub(crate) unsafe extern "C" fn __iommu_debug_unmap_begin(
-    _domain: *mut bindings::iommu_domain,
+pub(crate) unsafe extern "C" fn __iommu_debug_unmap_differs(
     iova: usize,
     size: usize,
+    unmapped: usize,
 ) {
     if size != 0 && iova.checked_add(size - 1).is_none() {
         STATS.bad_range(iova as u64, size);
-    }
-}
-
-/// The unmap is done, but not `size` bytes were removed.
-///
-/// # Safety
-///
-/// None; the arguments are only looked at. Unsafe because all exported functions are.
-#[export]
-pub(crate) unsafe extern "C" fn iommu_debug_unmap_differs(size: usize, unmapped: usize) {
-    if unmapped > size {
+    } else if unmapped > size {
         STATS.over_unmaps.add(1);
     } else {
         STATS.short_unmaps.add(1);
@@ -65,7 +52,7 @@ pub(crate) unsafe extern "C" fn __iommu_debug_cleared(
     if last.size == 0 {
         return;
     }
-    if state.defer {
+    if state.count < state.room {
         if let Some(run) = state.run.get_mut(state.count as usize) {
             *run = last;
             state.count += 1;
@@ -83,7 +70,9 @@ pub(crate) unsafe extern "C" fn __iommu_debug_cleared(
 /// - `cleared` points to a state that nobody else uses.
 /// - Its `domain` points to a valid domain.
 #[export]
-pub(crate) unsafe extern "C" fn __iommu_debug_count_down(cleared: *mut bindings::iommu_debug_cleared) {
+pub(crate) unsafe extern "C" fn __iommu_debug_count_down(
+    cleared: *mut bindings::iommu_debug_cleared,
+) {
     // SAFETY: By the function's requirement.
     let state = unsafe { &mut *cleared };
     if state.count != 0 {
