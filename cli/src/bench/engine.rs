@@ -264,11 +264,14 @@ fn to_json(timed: &[Timed]) -> String {
     serde_json::to_string_pretty(&value).unwrap_or_default() + "\n"
 }
 
+/// The chart has the plain groups: `map`, and not `map-unaligned`, which would make it a long one.
 fn chart(timed: &[Timed]) -> Chart {
+    let plain = |t: &&Timed| !t.group.contains('-');
+    let timed: Vec<Timed> = timed.iter().filter(plain).cloned().collect();
     let all: Vec<&Timed> = timed.iter().collect();
     let functions = distinct(&all, |t| &t.function);
     let mut bars = Vec::new();
-    for group in groups(timed) {
+    for group in groups(&timed) {
         for size in distinct(&group, |t| &t.size) {
             let bar = |function: &&str| {
                 let same = |t: &&&Timed| t.size == size && t.function == *function;
