@@ -3,11 +3,11 @@
 //! How often each page is mapped.
 //!
 //! The count of a page is the sum of one counter per level: its own, and those of the blocks (16,
-//! 512, 1024 pages, the section, the group of sections) that it lies in. Mapping a range adds to the counters of the
-//! largest aligned blocks that tile it, unmapping subtracts likewise. The two tilings need not
-//! agree: 512 pages mapped one by one leave +1 in 512 page counters, and their unmap as one range
-//! leaves -1 in one block counter; the sum per page is 0 again. Single counters may drift without
-//! bound this way, so all arithmetic wraps, and the sum is exact modulo 2^31.
+//! 512, 1024 pages, the section, the group of sections) that it lies in. Mapping a range adds to
+//! the counters of the largest aligned blocks that tile it, unmapping subtracts likewise. The two
+//! tilings need not agree: 512 pages mapped one by one leave +1 in 512 page counters, and their
+//! unmap as one range leaves -1 in one block counter; the sum per page is 0 again. Single counters
+//! may drift without bound this way, so all arithmetic wraps, and the sum is exact modulo 2^31.
 //!
 //! # No false positives
 //!

@@ -196,11 +196,19 @@ static const struct iommu_domain_ops lpae_ops = {
 	.free = lpae_domain_free,
 };
 
-static void lpae_flush_all(void *cookie) {}
+static void lpae_flush_all(void *cookie)
+{
+}
+
 static void lpae_flush_walk(unsigned long iova, size_t size, size_t granule,
-			    void *cookie) {}
+			    void *cookie)
+{
+}
+
 static void lpae_add_page(struct iommu_iotlb_gather *gather, unsigned long iova,
-			  size_t granule, void *cookie) {}
+			  size_t granule, void *cookie)
+{
+}
 
 static const struct iommu_flush_ops lpae_flush_ops = {
 	.tlb_flush_all = lpae_flush_all,

@@ -47,8 +47,8 @@ static inline unsigned int mock_index(struct mock *mock, unsigned long iova)
 }
 
 static inline int mock_map_pages(struct iommu_domain *domain, unsigned long iova,
-			  phys_addr_t phys, size_t pgsize, size_t count,
-			  int prot, gfp_t gfp, size_t *mapped)
+				 phys_addr_t phys, size_t pgsize, size_t count,
+				 int prot, gfp_t gfp, size_t *mapped)
 {
 	struct mock *mock = to_mock(domain);
 	unsigned int index = mock_index(mock, iova);
@@ -65,8 +65,8 @@ static inline int mock_map_pages(struct iommu_domain *domain, unsigned long iova
 }
 
 static inline size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova,
-			       size_t pgsize, size_t count,
-			       struct iommu_iotlb_gather *gather)
+				      size_t pgsize, size_t count,
+				      struct iommu_iotlb_gather *gather)
 {
 	struct mock *mock = to_mock(domain);
 	unsigned int index = mock_index(mock, iova);
@@ -138,7 +138,7 @@ static inline struct page *new_pages(struct kunit *test, unsigned int order)
 }
 
 static inline void expect_counts(struct kunit *test, struct page *page, unsigned int pages,
-			  int count)
+				 int count)
 {
 	for (unsigned int i = 0; i < pages; i++)
 		KUNIT_EXPECT_EQ_MSG(test, iommu_debug_test_count(page_to_pfn(page) + i),
