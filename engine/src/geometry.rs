@@ -141,8 +141,8 @@ impl Geometry {
         }
     }
 
-    /// Where the counter of the block is that the `pages` pages from `first` of a section make up, if
-    /// they are just one block: mostly they are.
+    /// Where the counter of a block is, if the `pages` pages from `first` of a section make up just
+    /// one: mostly they do.
     #[inline(always)]
     pub fn block(self, first: usize, pages: u64) -> Option<usize> {
         let mut level = 1;
