@@ -4,7 +4,7 @@
 
 use crate::{ahead::translate, count_down, engine::addr::Pfn, granule, report};
 use crate::{sections::GEOMETRY, stats::STATS, DIRECT};
-use kernel::{bindings, prelude::*};
+use kernel::{bindings, ffi::c_ulong, prelude::*};
 
 /// `size` bytes at `phys` are about to be mapped in `domain` at the same address, on purpose.
 ///
@@ -99,7 +99,10 @@ pub(crate) unsafe extern "C" fn __iommu_debug_domain_leaf(
     // SAFETY: By the function's requirement.
     let skipped = unsafe { count_down(domain, phys, size) };
     let leaked = (last.0 - first.0 + 1).saturating_sub(skipped);
-    if leaked == 0 || DIRECT.owns(state.cookie, first) {
+    // SAFETY: Any page frame number is allowed; a domain is not freed with a lock of resources held.
+    let is_memory = || unsafe { bindings::page_is_ram(first.0 as c_ulong) } != 0;
+    // A doorbell for MSIs stays mapped, and may lie in a section that has memory, too.
+    if leaked == 0 || DIRECT.owns(state.cookie, first) || !is_memory() {
         return;
     }
     state.pages += leaked;
