@@ -99,7 +99,7 @@ pub(crate) unsafe extern "C" fn __iommu_debug_domain_leaf(
     // SAFETY: By the function's requirement.
     let skipped = unsafe { count_down(domain, phys, size) };
     let leaked = (last.0 - first.0 + 1).saturating_sub(skipped);
-    // SAFETY: Any page frame number is allowed; a domain is not freed with a lock of resources held.
+    // SAFETY: Any number is allowed. Domains are freed with no lock of the resources held.
     let is_memory = || unsafe { bindings::page_is_ram(first.0 as c_ulong) } != 0;
     // A doorbell for MSIs stays mapped, and may lie in a section that has memory, too.
     if leaked == 0 || DIRECT.owns(state.cookie, first) || !is_memory() {
