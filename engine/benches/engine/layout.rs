@@ -48,7 +48,7 @@ impl PageExt {
     }
 }
 
-/// The blocks that packed arrays have: of 16 and of 512 pages, and the section.
+/// The blocks that packed arrays have: of 16, 512 and 1024 pages, and the section.
 fn orders() -> [u32; LEVELS - 1] {
     std::array::from_fn(|level| GEOMETRY.block_order(level + 1))
 }

@@ -50,7 +50,7 @@ fn both(
 
 fn map(c: &mut Criterion) {
     let ours = |e: &Engine, first, pages| {
-        e.map_pages(Pfn(first), pages);
+        e.map_pages(first, pages);
     };
     both(c, "map", 0, ours, PerPage::map);
     // A page further, ends of all sizes have to be tiled.
@@ -64,7 +64,7 @@ fn map(c: &mut Criterion) {
 
 fn unmap(c: &mut Criterion) {
     let ours = |e: &Engine, first, pages| {
-        e.unmap_pages(Pfn(first), pages);
+        e.unmap_pages(first, pages);
     };
     both(c, "unmap", 0, ours, PerPage::unmap);
 }

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use dmasan_engine::addr::Span;
+use dmasan_engine::addr::{Pfn, Span};
 use dmasan_engine::counts::{Counts, Memory, Section};
 use dmasan_engine::geometry::Geometry;
 use dmasan_engine::primitive::Word;
@@ -96,6 +96,24 @@ pub(crate) struct Engine(Counts<Flat>);
 impl Engine {
     pub(crate) fn new() -> Engine {
         Engine(Counts::new(Flat::new(SECTIONS)))
+    }
+
+    /// Whole pages, as the kernel counts them.
+    #[inline(always)]
+    fn count_pages(&self, first: u64, pages: u64, up: bool) {
+        if !self.0.count_at_once(Pfn(first), pages, up) {
+            self.0.count_pages(Pfn(first), pages, up);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn map_pages(&self, first: u64, pages: u64) {
+        self.count_pages(first, pages, true);
+    }
+
+    #[inline(always)]
+    pub(crate) fn unmap_pages(&self, first: u64, pages: u64) {
+        self.count_pages(first, pages, false);
     }
 }
 

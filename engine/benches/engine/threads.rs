@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
-use dmasan_engine::addr::Pfn;
 
 use crate::memory::{Engine, PerPage, SIZES};
 
@@ -36,8 +35,8 @@ fn race_all(c: &mut Criterion, name: &str, firsts: impl Fn(u64) -> [u64; 2]) {
     for (size, pages) in SIZES {
         let firsts = firsts(pages);
         let engine = |first| {
-            ours.map_pages(Pfn(first), pages);
-            ours.unmap_pages(Pfn(first), pages);
+            ours.map_pages(first, pages);
+            ours.unmap_pages(first, pages);
         };
         group.bench_function(BenchmarkId::new("engine", size), |b| {
             b.iter_custom(|n| race(n, firsts, engine));

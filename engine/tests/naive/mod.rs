@@ -119,11 +119,13 @@ impl<const SHIFT: u32, const ORDER: u32> Pair<SHIFT, ORDER> {
         }
     }
 
+    /// The two ways for whole pages, one after the other as in the kernel, or the second one alone.
     fn change_pages(&self, first: u64, pages: u64, up: bool) -> u64 {
-        match up {
-            true => self.counts.map_pages(Pfn(first), pages),
-            false => self.counts.unmap_pages(Pfn(first), pages),
+        let first = Pfn(first);
+        if first.0 & 1 == 0 && self.counts.count_at_once(first, pages, up) {
+            return 0;
         }
+        self.counts.count_pages(first, pages, up)
     }
 
     fn change_span(&self, phys: u64, size: u64, granule: u64, up: bool) -> u64 {
