@@ -67,7 +67,17 @@ fn text(bytes: &[u8]) -> String {
     line.trim_end_matches('\r').to_owned()
 }
 
-/// What a guest has answered so far. `begin N`, `step N rc=R`, `| text` of step N, `reported N`, `done`.
+/// What is counted in a guest at some time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// Sum of the mapping counts of all pages.
+    pub sum: i64,
+    /// Pages that were unmapped more often than mapped.
+    pub negative: u64,
+}
+
+/// What a guest has answered so far. `begin N`, `step N rc=R`, `| text` of step N, `counts N SUM NEGATIVE` before and
+/// after it, `reported N`, `done`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Answers {
     /// Results of the steps that ended, in order: number and exit status.
@@ -76,6 +86,8 @@ pub struct Answers {
     pub output: Vec<(u32, String)>,
     /// The step that has begun and not ended.
     pub current: Option<u32>,
+    /// What was counted: number of the step, then before and after it.
+    pub counts: Vec<(u32, Counts)>,
     /// Pages with a report that were still mapped at the end.
     pub reported: u64,
     /// Everything was carried out.
@@ -98,6 +110,8 @@ impl Answers {
                 self.results.push((number, rc));
                 self.current = None;
             }
+        } else if let Some(counts) = line.strip_prefix("counts ") {
+            self.counts.extend(read_counts(counts));
         } else if let Some(pages) = line.strip_prefix("reported ") {
             self.reported = pages.parse().unwrap_or(0);
         } else if line == "done" {
@@ -111,11 +125,34 @@ impl Answers {
         found.map(|(_, rc)| *rc)
     }
 
+    /// What was counted before the first of some steps, and after the last.
+    pub fn counts_around(&self, of: impl Fn(u32) -> bool) -> Option<(Counts, Counts)> {
+        let counts: Vec<Counts> = self
+            .counts
+            .iter()
+            .filter(|(number, _)| of(*number))
+            .map(|(_, counts)| *counts)
+            .collect();
+        match counts.as_slice() {
+            [first, .., last] => Some((*first, *last)),
+            _ => None,
+        }
+    }
+
     /// What a step printed.
     pub fn output_of(&self, step: u32) -> Vec<&str> {
         let of = self.output.iter().filter(|(n, _)| *n == step);
         of.map(|(_, line)| line.as_str()).collect()
     }
+}
+
+/// `N SUM NEGATIVE`.
+fn read_counts(text: &str) -> Option<(u32, Counts)> {
+    let mut words = text.split(' ');
+    let number = words.next()?.parse().ok()?;
+    let sum = words.next()?.parse().ok()?;
+    let negative = words.next()?.parse().ok()?;
+    Some((number, Counts { sum, negative }))
 }
 
 #[cfg(test)]
@@ -167,6 +204,12 @@ mod tests {
         assert_eq!(answers.results, [(1, 1)]);
         assert_eq!(answers.output_of(1), ["insmod: it failed", "step 7 rc=0"]);
         assert_eq!((answers.current, answers.done), (Some(2), false));
+        for line in ["counts 1 4096 0", "counts 1 x 0", "counts 2 -1 3"] {
+            answers.take(line);
+        }
+        let (before, after) = answers.counts_around(|n| n < 3).unwrap();
+        assert_eq!((before.sum, after.sum, after.negative), (4096, -1, 3));
+        assert_eq!(answers.counts_around(|n| n == 2), None);
         answers.take("reported 3");
         answers.take("done");
         assert!(answers.done && answers.reported == 3);

@@ -70,6 +70,8 @@ pub struct Plan {
     pub script: Option<PathBuf>,
     /// Programs on the host that the script wants; they have to run without libraries.
     pub programs: Vec<PathBuf>,
+    /// Whether the guest tells the sanitizer's counts before and after each step.
+    pub counts: bool,
 }
 
 impl Plan {
@@ -176,9 +178,10 @@ cd /root
 # The kernel's console has the first port to itself; answers go out by the second one.
 exec </dev/null >/dev/ttyS1 2>&1
 stty -opost
+stats=/sys/kernel/debug/dmasan/stats
 
-begin() { echo "<6>dmasan: step $nonce $1 begin $2" >/dev/kmsg; echo "begin $1"; }
-end() { echo "<6>dmasan: step $nonce $1 end rc=$2" >/dev/kmsg; echo "step $1 rc=$2"; return "$2"; }
+begin() { counts "$1"; echo "<6>dmasan: step $nonce $1 begin $2" >/dev/kmsg; echo "begin $1"; }
+end() { echo "<6>dmasan: step $nonce $1 end rc=$2" >/dev/kmsg; echo "step $1 rc=$2"; counts "$1"; return "$2"; }
 
 # Marks what others print, so that it cannot be taken for an answer.
 quoted() { while IFS= read -r line || [ -n "$line" ]; do printf '| %s\n' "$line"; done; }
@@ -207,8 +210,14 @@ script() {
 	end "$1" "$(cat /tmp/rc)"
 }
 
+# What is counted just now. Looks at all of memory, so only where it is asked for; nothing without the sanitizer.
+counts() {
+	[ -n "$counts" ] && [ -r "$stats" ] || return 0
+	echo "counts $1 $(sed -n 's/^sum_of_counts: //p' "$stats") $(sed -n 's/^pages_negative: //p' "$stats")"
+}
+
 # How many pages keep further bugs with them silent; nothing without the sanitizer.
-reported() { sed -n 's/^pages_reported: /reported /p' /sys/kernel/debug/dmasan/stats 2>/dev/null; }
+reported() { sed -n 's/^pages_reported: /reported /p' "$stats" 2>/dev/null; }
 "#;
 
 /// The init script of a plan. `nonce` marks the steps of this run in the kernel log.
@@ -216,6 +225,11 @@ pub fn init(plan: &Plan, nonce: &str) -> String {
     let modules = plan.modules();
     let mut text =
         format!("#!/bin/busybox sh\n# Written by dmasan for one run.\n{PRELUDE}\nnonce={nonce}\n");
+    text.push_str(if plan.counts {
+        "counts=yes\n"
+    } else {
+        "counts=\n"
+    });
     text.push_str("work() {\n\t:\n");
     let mut number = 0;
     for step in &plan.work {

@@ -73,7 +73,11 @@ fn plan(host: &Host, kernel: &Kernel, group: &[&Scenario]) -> Result<(Plan, Vec<
     }
     // Only a scenario that is alone has a script.
     let script = group.iter().find_map(|s| s.script_path());
-    Ok((Plan::new(&loads, script.as_deref()), firsts))
+    let plan = Plan {
+        counts: true,
+        ..Plan::new(&loads, script.as_deref())
+    };
+    Ok((plan, firsts))
 }
 
 fn judge(
@@ -95,6 +99,9 @@ fn judge(
         let warned = warnings_of(report, plan, first + index);
         let mut differences = compare(step, kernel.flavor, &found);
         differences.extend(compare_warnings(step, kernel.flavor, &warned));
+        if kernel.flavor == Flavor::Rust && scenario.debug_pagealloc {
+            differences.extend(judge_counts(plan, outcome, first + index));
+        }
         let name = format!("{} {}", step.module.display(), step.params.join(","));
         wrong.extend(differences.into_iter().map(|d| format!("{name}: {d}")));
     }
@@ -136,6 +143,28 @@ fn findings_of<'a>(report: &'a Report, plan: &Plan, request: usize) -> Vec<&'a F
 fn warnings_of<'a>(report: &'a Report, plan: &Plan, request: usize) -> Vec<&'a Warning> {
     let warnings = report.warnings.iter();
     warnings.filter(|w| serves(plan, request, w.step)).collect()
+}
+
+/// Once a module is gone, as much has to be counted as before it came.
+fn judge_counts(plan: &Plan, outcome: &Outcome, request: usize) -> Vec<String> {
+    let of_request = |number| serves(plan, request, Some(number));
+    let Some((before, after)) = outcome.answers.counts_around(of_request) else {
+        return vec!["the guest did not say what is counted".to_owned()];
+    };
+    let mut wrong = Vec::new();
+    if after.sum != before.sum {
+        wrong.push(format!(
+            "the counts add up to {} after it, {} before",
+            after.sum, before.sum
+        ));
+    }
+    if after.negative != before.negative {
+        wrong.push(format!(
+            "{} pages have a negative count after it, {} before",
+            after.negative, before.negative
+        ));
+    }
+    wrong
 }
 
 fn script_result(plan: &Plan, outcome: &Outcome) -> Option<String> {
