@@ -24,6 +24,7 @@ int case_vmalloc(struct device *dev, bool bug);
 int case_cpu(struct device *dev, bool bug);
 int case_domain(struct device *dev, bool bug);
 int case_gone(struct device *dev, bool bug);
+int case_gone_reused(struct device *dev, bool bug);
 int case_huge(struct device *dev, bool bug);
 int case_huge_pages(struct device *dev, bool bug);
 int case_again(struct device *dev, bool bug);

@@ -46,3 +46,30 @@ out:
 		__free_page(page);
 	return ret;
 }
+
+/* One page only, which is used as before once the domain is gone. No bug either way. */
+int case_gone_reused(struct device *dev, bool bug)
+{
+	struct iommu_domain *domain;
+	struct page *page;
+	int ret;
+
+	domain = iommu_paging_domain_alloc(dev);
+	if (IS_ERR(domain))
+		return PTR_ERR(domain);
+	page = alloc_page(GFP_KERNEL);
+	if (!page) {
+		iommu_domain_free(domain);
+		return -ENOMEM;
+	}
+
+	ret = iommu_map(domain, SZ_1M, page_to_phys(page), PAGE_SIZE,
+			IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+	if (!ret && !bug && iommu_unmap(domain, SZ_1M, PAGE_SIZE) != PAGE_SIZE)
+		ret = -EDOM;
+	iommu_domain_free(domain);
+
+	/* Not freed, see over_unmap.c. */
+	page = free_and_get_again(page, 0);
+	return page ? ret : -EAGAIN;
+}

@@ -32,6 +32,7 @@ static const struct test {
 	{ "cpu", case_cpu },
 	{ "domain", case_domain },
 	{ "gone", case_gone },
+	{ "gone_reused", case_gone_reused },
 	{ "huge", case_huge },
 	{ "huge_pages", case_huge_pages },
 	{ "again", case_again },

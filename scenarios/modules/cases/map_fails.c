@@ -2,8 +2,8 @@
 /*
  * iommu_map() that cannot get memory for its page tables: first for the first table it
  * needs, then for the second, and so on until it succeeds. What had been mapped until
- * then is taken back, so the pages are free to go. With @bug they are freed while the
- * successful map lasts.
+ * then is taken back, so the pages are free to go. With @bug the last of them is freed
+ * while the successful map lasts.
  */
 #include <linux/err.h>
 #include <linux/gfp.h>
@@ -17,14 +17,19 @@
 
 #define ORDER	get_order(SZ_4M)
 #define SIZE	(PAGE_SIZE << ORDER)
+#define PAGES	BIT(ORDER)
 
 /* Across a border of 1G, and with another offset than memory has: only 4K entries fit. */
 #define IOVA	(SZ_1G - SZ_2M + PAGE_SIZE)
 
-/* More tables than are needed. */
+/* Tables that this needs at least, and more than it needs. */
+#define TABLES	5
 #define MOST	32
 
-/* Fails at the @nth page that is allocated; 0 is never. */
+/* Fail single pages too, which is what tables are, and do not tell each time. */
+#define SET_UP	"cd /sys/kernel/debug/fail_page_alloc && echo 0 >min-order && echo 0 >verbose"
+
+/* Fails at the @nth page that is allocated. */
 static int map_until(struct iommu_domain *domain, struct page *pages, unsigned int nth)
 {
 	int ret;
@@ -37,56 +42,65 @@ static int map_until(struct iommu_domain *domain, struct page *pages, unsigned i
 	return ret;
 }
 
-/* Fails at every table once; returns how many failures there were. */
-static int map_and_fail(struct iommu_domain *domain, struct page **pages)
+/*
+ * One attempt, in a domain that has no tables yet. Returns 0 if it succeeded, and was
+ * unmapped again. With @bug the last page is freed before that, and the others after
+ * it; @pages is NULL then.
+ */
+static int attempt(struct device *dev, struct page **pages, unsigned int nth, bool bug)
 {
-	unsigned int nth;
-	int ret;
+	struct iommu_domain *domain;
+	int i, ret;
 
-	for (nth = 1; nth < MOST; nth++) {
-		ret = map_until(domain, *pages, nth);
-		if (!ret)
-			return nth - 1;
-		if (ret != -ENOMEM || iommu_iova_to_phys(domain, IOVA))
-			return -EDOM;
-		/* A count that is left would be reported. */
-		*pages = free_and_get_again(*pages, ORDER);
-		if (!*pages)
-			return -EAGAIN;
+	domain = iommu_paging_domain_alloc(dev);
+	if (IS_ERR(domain))
+		return PTR_ERR(domain);
+
+	ret = map_until(domain, *pages, nth);
+	if (!ret && bug) {
+		split_page(*pages, ORDER);
+		__free_page(*pages + PAGES - 1);
 	}
-	return -ERANGE;
+	if (!ret && iommu_unmap(domain, IOVA, SIZE) != SIZE)
+		ret = -EDOM;
+	if (!ret && bug) {
+		for (i = 0; i < PAGES - 1; i++)
+			__free_page(*pages + i);
+		*pages = NULL;
+	}
+	if (ret && iommu_iova_to_phys(domain, IOVA))
+		ret = -EDOM;
+
+	/* A count that is left would be reported. */
+	if (ret == -ENOMEM) {
+		*pages = free_and_get_again(*pages, ORDER);
+		ret = *pages ? -ENOMEM : -EAGAIN;
+	}
+	iommu_domain_free(domain);
+	return ret;
 }
 
 int case_map_fails(struct device *dev, bool bug)
 {
-	struct iommu_domain *domain;
 	struct page *pages;
-	int failures;
+	unsigned int nth;
+	int ret;
 
+	if (shell(SET_UP))
+		return -EOPNOTSUPP;
 	pages = alloc_pages(GFP_KERNEL, ORDER);
 	if (!pages)
 		return -ENOMEM;
 
-	domain = iommu_paging_domain_alloc(dev);
-	if (IS_ERR(domain)) {
-		__free_pages(pages, ORDER);
-		return PTR_ERR(domain);
+	for (nth = 1; nth <= MOST; nth++) {
+		ret = attempt(dev, &pages, nth, bug);
+		if (ret != -ENOMEM)
+			break;
 	}
-
-	failures = map_and_fail(domain, &pages);
-	dev_info(dev, "%d tables could not be allocated\n", failures);
-	if (failures >= 0 && bug) {
-		__free_pages(pages, ORDER);
-		pages = NULL;
-	}
-	if (failures >= 0)
-		iommu_unmap(domain, IOVA, SIZE);
 	if (pages)
 		__free_pages(pages, ORDER);
-	iommu_domain_free(domain);
 
-	/* Two levels, and both sides of the border. */
-	if (failures < 0)
-		return failures;
-	return failures >= 4 ? 0 : -ENODATA;
+	dev_info(dev, "failed at %u tables, then: %d\n", nth - 1, ret);
+	/* Two levels below the topmost, and both sides of the border. */
+	return ret ?: nth - 1 >= TABLES ? 0 : -ENODATA;
 }

@@ -7,9 +7,8 @@
 
 int shell(const char *line)
 {
-	char *program = "/bin/sh", *option = "-c", *path = "PATH=/bin";
-	char *argv[] = { program, option, (char *)line, NULL };
-	char *envp[] = { path, NULL };
+	char *argv[4] = { "/bin/sh", "-c", (char *)line, NULL };
+	char *envp[2] = { "PATH=/bin", NULL };
 
-	return call_usermodehelper(program, argv, envp, UMH_WAIT_PROC) ? -EIO : 0;
+	return call_usermodehelper(argv[0], argv, envp, UMH_WAIT_PROC) ? -EIO : 0;
 }
