@@ -86,7 +86,9 @@ void __iommu_debug_domain_free(struct iommu_domain *domain,
 void __iommu_debug_domain_leaf(struct iommu_domain *domain, unsigned long iova,
 			       phys_addr_t phys, size_t size);
 void __iommu_debug_domain_freed(struct iommu_debug_teardown *teardown);
+#ifdef CONFIG_IOMMU_DEBUG_PAGEALLOC
 void iommu_debug_init(void);
+#endif
 
 /*
  * Between the parts of drivers/iommu/debug-pagealloc/ that are Rust and what

@@ -100,7 +100,7 @@ impl Sections {
         let highest = unsafe { bindings::__highest_present_section_nr };
         // SAFETY: Any number is allowed.
         let present = |number: &usize| unsafe { bindings::iommu_debug_present(*number as c_ulong) };
-        let missing = (0..=highest as usize)
+        let missing = (0..=highest)
             .filter(present)
             .filter(|&number| add(number).is_err());
         missing.count() << GEOMETRY.section_order()
