@@ -387,6 +387,9 @@ pub struct BudgetArgs {
     /// The kernel function to follow, such as dma_map_page_attrs, iommu_unmap or __free_pages
     #[arg(value_name = "FUNCTION")]
     pub function: String,
+    /// Which of the module's calls to follow: earlier ones fill caches, and some tests make only two
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub call: u32,
     /// Kernels to compare
     #[arg(long, value_enum, value_delimiter = ',', default_value = "none,rust")]
     pub flavors: Vec<Flavor>,

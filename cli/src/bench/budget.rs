@@ -20,8 +20,6 @@ use crate::exec::Exec;
 use crate::kernel::{self, Kernel};
 use crate::stdout;
 
-/// Calls before this one fill caches, of IOVAs and of pages. Stops of the guest take its time, so there are not many.
-const CALL: u32 = 20;
 /// A call that is longer takes too long to follow.
 const STEPS_MAX: u64 = 300_000;
 /// Where modules are, above the kernel itself.
@@ -78,7 +76,7 @@ fn follow(
     let symbols = Symbols::read(&kernel.dir.join("System.map"))?;
     let addresses = (symbols.address(BEFORE)?, symbols.address(&args.function)?);
     let (budget, outcome) = std::thread::scope(|scope| {
-        let debugger = scope.spawn(|| count(&socket, addresses, &symbols));
+        let debugger = scope.spawn(|| count(&socket, addresses, args.call, &symbols));
         let outcome = boot(host, &guest);
         let panicked = || Error::failed("the debugger panicked");
         (debugger.join().map_err(|_| panicked()), outcome)
@@ -88,15 +86,20 @@ fn follow(
     outcome?;
     budget?.map(Some).map_err(|e| {
         let help = format!(
-            "the test `{}` may not call {} itself; an inline function has no symbol",
-            args.test, args.function
+            "the test `{}` may not call {} itself, or not {} times (--call)",
+            args.test, args.function, args.call
         );
         e.context(format!("following {}", args.function)).help(help)
     })
 }
 
 /// Stops at a call that a module makes, and counts until it returns.
-fn count(socket: &Path, (before, function): (u64, u64), symbols: &Symbols) -> Result<Budget> {
+fn count(
+    socket: &Path,
+    (before, function): (u64, u64),
+    call: u32,
+    symbols: &Symbols,
+) -> Result<Budget> {
     let mut gdb = Gdb::connect(socket, Duration::from_secs(30))?;
     gdb.run_to(before)?;
     let mut calls = 0;
@@ -105,7 +108,7 @@ fn count(socket: &Path, (before, function): (u64, u64), symbols: &Symbols) -> Re
         let sp = gdb.sp()?;
         let back = gdb.word(sp)?;
         calls += u32::from(back >= MODULES);
-        if calls == CALL {
+        if calls == call {
             break (back, sp);
         }
         gdb.step()?;
