@@ -82,6 +82,9 @@ pub fn measure(exec: &Exec, args: &BenchArgs, rows: &[Row]) -> Result<Option<Mea
         )?;
         let key = key(&host, args, setting, &kernel);
         let store = Store::open(host.cache.root(), &key, args.fresh);
+        if args.fresh && !exec.dry_run {
+            store.begin()?;
+        }
         columns.push(Column {
             setting,
             kernel,

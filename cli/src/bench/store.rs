@@ -36,6 +36,12 @@ impl Store {
         }
     }
 
+    /// Writes down what is known now: nothing, if an earlier run's figures are to be forgotten. Else
+    /// those that an interrupted run did not get to would be there again in the next one.
+    pub fn begin(&self) -> Result<()> {
+        self.write()
+    }
+
     /// A figure, if it was measured.
     pub fn get(&self, row: &str, repeat: u32) -> Option<&Figure> {
         self.kept.figures.get(row)?.get(&repeat)
