@@ -19,7 +19,7 @@
 //! If somebody does have P mapped, the sum may be off while another mapping of P comes or goes:
 //! that is the race in which a mapped page can be missed.
 
-use super::addr::{Pfn, Span};
+use super::addr::{Pfn, Segment, Span};
 use super::check::{self, Hit, Intent};
 use super::geometry::{Geometry, LEVELS};
 use super::primitive::{Long, Word};
@@ -109,15 +109,13 @@ impl<M: Memory> Counts<M> {
     }
 
     /// Counts a mapping of `span`. Returns how many pages have no counters and were skipped.
-    #[inline]
     pub fn map(&self, span: &Span) -> u64 {
-        self.add(span, |units| units)
+        self.add(span, true)
     }
 
     /// Takes a mapping of `span` back. Returns how many pages have no counters and were skipped.
-    #[inline]
     pub fn unmap(&self, span: &Span) -> u64 {
-        self.add(span, u32::wrapping_neg)
+        self.add(span, false)
     }
 
     /// Counts a mapping of `pages` whole pages from `first`, or takes it back unless `up`. They do
@@ -125,7 +123,7 @@ impl<M: Memory> Counts<M> {
     ///
     /// The same as [`Self::map`] and [`Self::unmap`], but it knows that all pages count the same.
     pub fn count_pages(&self, first: Pfn, pages: u64, up: bool) -> u64 {
-        let units = if up { 1 } else { u32::MAX };
+        let units = signed(1, up);
         let block = M::GEOMETRY.block(index(M::GEOMETRY, first), pages);
         if let (Some(at), Some(section)) = (block, self.section_of(first)) {
             if let (Some(word), 0) = (section.words.get(at), self.marked.peek()) {
@@ -139,6 +137,7 @@ impl<M: Memory> Counts<M> {
     #[inline(never)]
     fn count_blocks(&self, first: Pfn, pages: u64, units: u32) -> u64 {
         let skipped = self.add_pages(first, pages, units);
+        // A count may come back to 0 from either side.
         if self.marked.peek() != 0 {
             self.forget_reports(first, pages);
         }
@@ -160,7 +159,7 @@ impl<M: Memory> Counts<M> {
         match one {
             // With marks there is more to do.
             Some(word) if self.marked.peek() == 0 => {
-                word.add(if up { 2 } else { 2u32.wrapping_neg() });
+                word.add(signed(1, up) << 1);
                 true
             }
             _ => false,
@@ -273,19 +272,9 @@ impl<M: Memory> Counts<M> {
         });
     }
 
-    #[inline(always)]
-    fn add(&self, span: &Span, signed: impl Fn(u32) -> u32 + Copy) -> u64 {
-        let mut skipped = 0;
-        for segment in span.segments() {
-            skipped += self.add_pages(segment.first, segment.pages(), signed(segment.units));
-        }
-        // A count may come back to 0 from either side.
-        if self.marked.peek() != 0 {
-            for segment in span.segments() {
-                self.forget_reports(segment.first, segment.pages());
-            }
-        }
-        skipped
+    fn add(&self, span: &Span, up: bool) -> u64 {
+        let count = |s: Segment| self.count_blocks(s.first, s.pages(), signed(s.units, up));
+        span.segments().map(count).sum()
     }
 
     /// Adds to the counters of the largest blocks that tile the pages.
@@ -388,6 +377,16 @@ impl<M: Memory> Counts<M> {
 #[inline(always)]
 fn index(geometry: Geometry, pfn: Pfn) -> usize {
     (pfn.0 & ((1 << geometry.section_order()) - 1)) as usize
+}
+
+/// What a map or an unmap adds to a count.
+#[inline(always)]
+const fn signed(units: u32, up: bool) -> u32 {
+    if up {
+        units
+    } else {
+        units.wrapping_neg()
+    }
 }
 
 /// Adds to `len` counters from `at` on.

@@ -10,7 +10,6 @@
 #include <linux/types.h>
 
 struct iommu_domain;
-struct page;
 
 /* Consecutive memory, or PHYS_ADDR_MAX for what is not mapped. */
 struct iommu_debug_run {
