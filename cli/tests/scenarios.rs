@@ -152,6 +152,7 @@ scenarios! {
         sg_segment "sg-segment",
         stress "stress",
         stress_virtio "stress-virtio",
+        unmap_hole "unmap-hole",
         unmap_race "unmap-race",
         vmalloc "vmalloc";
     c C:
