@@ -238,6 +238,8 @@ pub fn is_allocator(symbol: &str) -> bool {
         "mempool_free",
         "put_pages_list",
         "destroy_large_folio",
+        // Free: an IOMMU domain.
+        "iommu_domain_free",
         // Alloc: likewise.
         "post_alloc_hook",
         "prep_new_page",
@@ -340,6 +342,7 @@ mod tests {
             "kfree",
             "post_alloc_hook",
             "vfree",
+            "iommu_domain_free",
             "__iommu_debug_check_freed",
             "_RNvNtCs3dLkr2Fmstq_21iommu_debug_pagealloc6report6report",
         ] {

@@ -2,8 +2,8 @@
 
 //! Domains: what they map on purpose, and what they still map when they are freed.
 
-use crate::{ahead::translate, count_down, engine::addr::Pfn, granule, report};
-use crate::{sections::GEOMETRY, stats::STATS, DIRECT};
+use crate::{ahead::translate, count_down, engine::addr::Pfn, granule, report, span};
+use crate::{sections::GEOMETRY, stats::STATS, COUNTS, DIRECT};
 use kernel::{bindings, ffi::c_ulong, prelude::*};
 
 /// `size` bytes at `phys` are about to be mapped in `domain` at the same address, on purpose.
@@ -97,8 +97,10 @@ pub(crate) unsafe extern "C" fn __iommu_debug_domain_leaf(
         return;
     };
     // SAFETY: By the function's requirement.
-    let skipped = unsafe { count_down(domain, phys, size) };
-    let leaked = (last.0 - first.0 + 1).saturating_sub(skipped);
+    let Some(span) = (unsafe { span(domain, phys, size) }) else {
+        return;
+    };
+    let leaked = (last.0 - first.0 + 1).saturating_sub(COUNTS.unmap(&span));
     // SAFETY: Any number is allowed. Domains are freed with no lock of the resources held.
     let is_memory = || unsafe { bindings::page_is_ram(first.0 as c_ulong) } != 0;
     // A doorbell for MSIs stays mapped, and may lie in a section that has memory, too.

@@ -76,13 +76,13 @@ unsafe fn span(domain: *const bindings::iommu_domain, phys: u64, size: usize) ->
     span
 }
 
-/// Counts `size` bytes at `phys` up or down; returns how many of their pages have no counters.
+/// Counts `size` bytes at `phys` up or down.
 ///
 /// # Safety
 ///
 /// `domain` points to a valid domain.
 #[inline(always)]
-unsafe fn count(domain: *const bindings::iommu_domain, phys: u64, size: usize, up: bool) -> u64 {
+unsafe fn count(domain: *const bindings::iommu_domain, phys: u64, size: usize, up: bool) {
     const PAGE_SIZE: u64 = 1 << GEOMETRY.page_shift();
     let (first, pages) = (
         phys >> GEOMETRY.page_shift(),
@@ -94,13 +94,19 @@ unsafe fn count(domain: *const bindings::iommu_domain, phys: u64, size: usize, u
     let is_whole =
         sizes & (2 * PAGE_SIZE - 1) == PAGE_SIZE && (phys | size as u64) & (PAGE_SIZE - 1) == 0;
     if is_whole && COUNTS.count_at_once(Pfn(first), pages, up) {
-        0
+        // The calls below are the last thing done, so this path needs no stack.
     } else if is_whole && (first + pages) >> (u64::BITS - GEOMETRY.page_shift()) == 0 {
-        COUNTS.count_pages(Pfn(first), pages, up)
+        count_pages(Pfn(first), pages, up)
     } else {
         // SAFETY: By the function's requirement.
         unsafe { count_parts(domain, phys, size, up) }
     }
+}
+
+/// Counts whole pages that do not pass the last address, see [`count`].
+#[inline(never)]
+fn count_pages(first: Pfn, pages: u64, up: bool) {
+    counted(COUNTS.count_pages(first, pages, up), up);
 }
 
 /// Counts a range that is not made of whole pages, or may pass the last address, see [`count`].
@@ -109,17 +115,21 @@ unsafe fn count(domain: *const bindings::iommu_domain, phys: u64, size: usize, u
 ///
 /// `domain` points to a valid domain.
 #[cold]
-unsafe fn count_parts(
-    domain: *const bindings::iommu_domain,
-    phys: u64,
-    size: usize,
-    up: bool,
-) -> u64 {
+unsafe fn count_parts(domain: *const bindings::iommu_domain, phys: u64, size: usize, up: bool) {
     // SAFETY: By the function's requirement.
-    match unsafe { span(domain, phys, size) } {
+    let skipped = match unsafe { span(domain, phys, size) } {
         Some(span) if up => COUNTS.map(&span),
         Some(span) => COUNTS.unmap(&span),
         None => 0,
+    };
+    counted(skipped, up);
+}
+
+/// A map has `skipped` pages that have no counters, and so has the unmap, which is not told again.
+#[inline(always)]
+fn counted(skipped: u64, up: bool) {
+    if up && skipped != 0 {
+        STATS.skipped.add(skipped);
     }
 }
 
@@ -136,10 +146,7 @@ pub unsafe extern "C" fn __iommu_debug_map(
     size: usize,
 ) {
     // SAFETY: By the function's requirement.
-    let skipped = unsafe { count(domain, phys, size, true) };
-    if skipped != 0 {
-        STATS.skipped.add(skipped);
-    }
+    unsafe { count(domain, phys, size, true) };
 }
 
 /// The map has failed before the `size` bytes at `phys`, which were counted, became reachable.
@@ -158,14 +165,13 @@ pub unsafe extern "C" fn __iommu_debug_map_failed(
     unsafe { count_down(domain, phys, size) };
 }
 
-/// Counts `size` bytes at `phys` down, which `domain` no longer maps; returns how many of their
-/// pages have no counters.
+/// Counts `size` bytes at `phys` down, which `domain` no longer maps.
 ///
 /// # Safety
 ///
 /// `domain` points to a valid domain.
 #[inline(always)]
-unsafe fn count_down(domain: *const bindings::iommu_domain, phys: u64, size: usize) -> u64 {
+unsafe fn count_down(domain: *const bindings::iommu_domain, phys: u64, size: usize) {
     // SAFETY: By the function's requirement.
     unsafe { count(domain, phys, size, false) }
 }
