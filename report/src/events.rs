@@ -4,12 +4,13 @@
 use crate::block::clip;
 use crate::kind::Kind;
 use crate::line::Line;
-use crate::model::{Boot, BootState, CutBy, Origin, Step, Trouble, TroubleKind, Warning};
+use crate::model::{Banner, Boot, BootState, CutBy, Origin, Step, Trouble, TroubleKind, Warning};
 use crate::parser::{Parser, MAX_SEEN};
 
 /// Bounds of what is kept.
 const MAX_STEPS: usize = 1_000;
 const MAX_EVENTS: usize = 500;
+const MAX_BANNERS: usize = 100;
 const MAX_BOOT_NOTES: usize = 16;
 /// The lines of one oops are not further apart.
 const OOPS_LINES: u64 = 12;
@@ -55,6 +56,12 @@ impl Parser {
         self.close_all(CutBy::Reboot, line.number);
         self.step = None;
         self.report.kernel = Some(clip(release));
+        let text = clip(line.text.trim_end());
+        let last = self.report.banners.last();
+        if self.report.banners.len() < MAX_BANNERS && last.is_none_or(|last| last.text != text) {
+            let line = line.number;
+            self.report.banners.push(Banner { text, line });
+        }
     }
 
     fn boot(&mut self, line: &Line<'_>, reference: bool, rest: &str) {

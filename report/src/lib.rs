@@ -35,8 +35,9 @@ pub mod json;
 pub mod text;
 
 pub use model::{
-    Boot, BootState, Class, Cut, CutBy, Facts, Finding, Frame, Origin, OwnerEvent, PageOwner,
-    Process, Report, Site, Stack, Step, Trouble, TroubleKind, Warning, SCHEMA,
+    Banner, Boot, BootState, Class, Cut, CutBy, Facts, Finding, Frame, Origin, OwnerEvent,
+    PageOwner, Process, Report, Site, SourceLine, Stack, Step, Trouble, TroubleKind, Warning,
+    SCHEMA,
 };
 pub use parser::{parse, parse_reader, Options, Parser, Unparseable};
 pub use ranges::MappedRange;

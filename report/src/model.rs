@@ -18,6 +18,9 @@ pub struct Report {
     pub schema: u32,
     /// Release of the kernel that wrote the log, if the log names it.
     pub kernel: Option<String>,
+    /// First lines of the kernels that wrote the log, in order; the same one again is not repeated.
+    #[serde(default)]
+    pub banners: Vec<Banner>,
     /// What the sanitizer said of itself when it started; none if the log does not show it.
     pub boot: Option<Boot>,
     /// Steps of the run that were marked in the log, in order.
@@ -50,6 +53,14 @@ impl Report {
         self.findings.iter().filter(move |f| f.step == Some(index))
     }
 
+    /// The kernel that reported a finding, if the log shows its first line.
+    pub fn banner_of(&self, finding: &Finding) -> Option<&Banner> {
+        self.banners
+            .iter()
+            .rev()
+            .find(|banner| banner.line < finding.line)
+    }
+
     /// The step of a finding: of those with its index, the last that began before it.
     pub fn step_of(&self, finding: &Finding) -> Option<&Step> {
         let index = finding.step?;
@@ -58,6 +69,15 @@ impl Report {
             .rev()
             .find(|step| step.index == index && step.line < finding.line)
     }
+}
+
+/// The first line of a kernel: it names its build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Banner {
+    /// `Linux version ...`.
+    pub text: String,
+    /// Number of the line in the log.
+    pub line: u64,
 }
 
 /// The sanitizer's line at boot.
@@ -237,6 +257,20 @@ pub struct Frame {
     pub reliable: bool,
     /// The line.
     pub raw: String,
+    /// Where it is in the source, once it is symbolized: inlined functions first, the function of [`Frame::site`] last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<SourceLine>,
+}
+
+/// A place in the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceLine {
+    /// The function.
+    pub function: String,
+    /// Its file, within the kernel's source or the module's folder where that is known.
+    pub file: Option<String>,
+    /// Line, from 1.
+    pub line: Option<u32>,
 }
 
 /// What page owner tells about a page.

@@ -103,6 +103,7 @@ impl Parser {
         let report = Report {
             schema: SCHEMA,
             kernel: None,
+            banners: Vec::new(),
             boot: None,
             steps: Vec::new(),
             findings: Vec::new(),

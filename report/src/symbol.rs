@@ -59,6 +59,7 @@ pub(crate) fn frame(text: &str) -> Option<Frame> {
         site,
         reliable,
         raw: text.trim_end().to_owned(),
+        source: Vec::new(),
     })
 }
 
