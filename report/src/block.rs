@@ -5,15 +5,17 @@
 //! kernel (`cut here` ... `end trace`), the leak line, and what page owner says; its end has no mark, so a
 //! few lines of others are waited for and given back if nothing of it follows.
 
+use crate::class::Class;
 use crate::facts::facts;
 use crate::kind::{stack_title, Kind};
 use crate::line::Line;
-use crate::model::{
-    Class, Cut, CutBy, Facts, Finding, Frame, Origin, PageOwner, Process, Site, Stack,
-};
+use crate::model::{Cut, CutBy, Facts, Finding, Frame, Origin, PageOwner, Process, Site, Stack};
 use crate::ranges::{is_indented, range};
 use crate::{owner, symbol};
-use dmasan_engine::report::{is_allocator, Event, DOMAIN_FREED, RULER, STILL_MAPPED};
+use dmasan_engine::report::is_allocator;
+
+mod mapped;
+mod remains;
 
 /// Bounds of what is kept of one report.
 const MAX_RAW: usize = 600;
@@ -34,6 +36,8 @@ enum Section {
     Head,
     /// The last stack.
     Stack,
+    /// The last mapping, and which of its stacks.
+    Mapping(mapped::Part),
     /// Page owner, and which of its stacks.
     Owner(owner::Part),
     /// Someone else's warning inside of ours.
@@ -77,6 +81,8 @@ pub(crate) struct Block {
     stage: Stage,
     /// Lines that belong to it only if more of it follows.
     pending: Vec<String>,
+    /// Lines that are notes of it if they turn out to be about its device.
+    said: Vec<String>,
 }
 
 impl Block {
@@ -118,23 +124,6 @@ impl Block {
         block
     }
 
-    /// Begins with a heading of ours, if the line is one: for a log that begins below the title.
-    pub(crate) fn remains(line: &Line<'_>) -> Option<Block> {
-        if !is_heading(line.text) {
-            return None;
-        }
-        let class = match is_heading_of_domain(line.text) {
-            true => Class::DomainLeak,
-            false => Class::Other("unknown".to_owned()),
-        };
-        let mut block = Block::empty(line, Origin::Dmasan, class, Stage::Remains);
-        block.finding.title = clip(line.text.trim_end());
-        block.truncate(CutBy::LogStart, line.number);
-        block.keep(line.text);
-        block.body(line.text);
-        Some(block)
-    }
-
     fn empty(line: &Line<'_>, origin: Origin, class: Class, stage: Stage) -> Block {
         let finding = Finding {
             class,
@@ -148,6 +137,9 @@ impl Block {
             facts: Facts::default(),
             ranges: Vec::new(),
             stacks: Vec::new(),
+            mappings: Vec::new(),
+            notes: Vec::new(),
+            hint: None,
             page_owner: None,
             process: None,
             hardware: None,
@@ -163,6 +155,7 @@ impl Block {
             before_nested: section,
             stage,
             pending: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -250,50 +243,6 @@ impl Block {
         Next::More
     }
 
-    /// Below a heading of ours in a log that begins there. Others end their reports with process and ruler too
-    /// (KFENCE), and print what page owner says (KASAN, bad pages): no line that we do not write may be among these.
-    fn feed_remains(&mut self, line: &Line<'_>) -> Next {
-        let text = line.text;
-        let (frame, of_owner) = (symbol::frame(text).is_some(), owner::is_owner(text));
-        if self.finding.process.is_some() {
-            // By its exact length: that of others may differ.
-            if text.trim_end() == RULER {
-                self.keep(text);
-                self.stage = Stage::Ours;
-                return Next::Done;
-            }
-            const AFTER: [&str; 4] = ["Tainted: ", "Hardware name: ", "Workqueue: ", "Stopper: "];
-            if !AFTER.iter().any(|begin| text.starts_with(begin)) {
-                return Next::NotMine;
-            }
-        } else if let Some(heading) = self.finding.raw.last().filter(|last| is_heading(last)) {
-            let follows = match heading.trim_end() {
-                PAGE_OWNER => of_owner,
-                STILL_MAPPED => range(text).is_some(),
-                _ => frame,
-            };
-            if !follows {
-                return Next::NotMine;
-            }
-        } else if !(frame
-            || self.lists_ranges() && (range(text).is_some() || text.trim_end() == DOMAIN_FREED)
-            || of_owner && self.finding.page_owner.is_some()
-            || text.trim().is_empty()
-            || text.trim_end() == PAGE_OWNER
-            || text.starts_with("CPU: ") && text.contains(" Comm: "))
-        {
-            return Next::NotMine;
-        }
-        self.keep(text);
-        self.body(text);
-        Next::More
-    }
-
-    /// Ranges were read, and no stack yet.
-    fn lists_ranges(&self) -> bool {
-        !self.finding.ranges.is_empty() && self.finding.stacks.is_empty()
-    }
-
     /// After the leak line: page owner, or nothing more.
     fn feed_tail(&mut self, line: &Line<'_>, kind: &Kind<'_>) -> Next {
         let text = line.text;
@@ -351,6 +300,8 @@ impl Block {
                 .page_owner
                 .get_or_insert_with(PageOwner::default);
             self.section = Section::Owner(owner::line(page_owner, &clip(text)));
+        } else if self.mapped(text) {
+            // A mapping, or a remark.
         } else if let Some(title) = stack_title(text) {
             self.section = Section::Stack;
             if self.finding.stacks.len() < MAX_STACKS {
@@ -402,6 +353,7 @@ impl Block {
                     stack.frames.push(frame);
                 }
             }
+            Section::Mapping(part) => self.mapping_frame(part, frame),
             Section::Owner(part) => {
                 if let Some(page_owner) = &mut self.finding.page_owner {
                     owner::frame(page_owner, part, frame, MAX_FRAMES);
@@ -448,25 +400,12 @@ impl Block {
             let (by, line) = cut.unwrap_or((CutBy::Missing, self.finding.line));
             self.truncate(by, line);
         }
+        self.take_notes();
         if self.finding.origin == Origin::Reference {
             self.finding.site = culprit(&self.finding.stacks);
         }
         Some(self.finding)
     }
-}
-
-/// The line above what page owner says, in a report of ours.
-const PAGE_OWNER: &str = "page owner:";
-
-/// A line that only a report of ours has, above its ranges, its stack or what page owner says.
-fn is_heading(text: &str) -> bool {
-    let ours = [Event::Free.heading(), Event::Alloc.heading(), PAGE_OWNER];
-    ours.contains(&text.trim_end()) || is_heading_of_domain(text)
-}
-
-/// A heading by which the class is known.
-fn is_heading_of_domain(text: &str) -> bool {
-    [STILL_MAPPED, DOMAIN_FREED].contains(&text.trim_end())
 }
 
 /// Limits the length of what is kept of a line.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Tells what a message is, from its text alone.
 
-use crate::model::{Class, Site, TroubleKind};
+use crate::class::Class;
+use crate::model::{Site, TroubleKind};
 use crate::symbol;
 use dmasan_engine::report::{REFERENCE_LINE, TITLE};
 

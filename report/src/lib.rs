@@ -21,10 +21,12 @@
 //! ```
 
 mod block;
+mod class;
 mod events;
 mod facts;
 mod kind;
 mod line;
+mod mapping;
 mod model;
 mod owner;
 mod parser;
@@ -34,10 +36,11 @@ mod symbol;
 pub mod json;
 pub mod text;
 
+pub use class::Class;
+pub use mapping::{Ended, Mapping};
 pub use model::{
-    Banner, Boot, BootState, Class, Cut, CutBy, Facts, Finding, Frame, Origin, OwnerEvent,
-    PageOwner, Process, Report, Site, SourceLine, Stack, Step, Trouble, TroubleKind, Warning,
-    SCHEMA,
+    Banner, Boot, BootState, Cut, CutBy, Facts, Finding, Frame, Origin, OwnerEvent, PageOwner,
+    Process, Report, Site, SourceLine, Stack, Step, Trouble, TroubleKind, Warning, SCHEMA,
 };
 pub use parser::{parse, parse_reader, Options, Parser, Unparseable};
 pub use ranges::MappedRange;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What a kernel log says, as data; field names are those of the JSON schema in `docs/reports.md`.
 
+use crate::class::Class;
+use crate::mapping::Mapping;
 use crate::ranges::MappedRange;
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -132,57 +134,6 @@ pub struct Step {
     pub rc: Option<i32>,
 }
 
-/// What kind of bug a finding is. Unknown classes are kept: newer kernels may report more of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum Class {
-    /// Memory was freed while a device could reach it.
-    FreeWhileMapped,
-    /// Memory was handed out while a device could still reach it.
-    AllocWhileMapped,
-    /// More was unmapped than mapped.
-    CountImbalance,
-    /// A domain of the DMA API was freed while it mapped memory.
-    DomainLeak,
-    /// The reference's only class.
-    PageLeak,
-    /// A class that this version does not know.
-    Other(String),
-}
-
-impl Class {
-    /// The name in reports.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Class::FreeWhileMapped => "free-while-mapped",
-            Class::AllocWhileMapped => "alloc-while-mapped",
-            Class::CountImbalance => "count-imbalance",
-            Class::DomainLeak => "domain-leak",
-            Class::PageLeak => "page-leak",
-            Class::Other(name) => name,
-        }
-    }
-}
-
-impl From<String> for Class {
-    fn from(name: String) -> Self {
-        match name.as_str() {
-            "free-while-mapped" => Class::FreeWhileMapped,
-            "alloc-while-mapped" => Class::AllocWhileMapped,
-            "count-imbalance" => Class::CountImbalance,
-            "domain-leak" => Class::DomainLeak,
-            "page-leak" => Class::PageLeak,
-            _ => Class::Other(name),
-        }
-    }
-}
-
-impl From<Class> for String {
-    fn from(class: Class) -> Self {
-        class.as_str().to_owned()
-    }
-}
-
 /// One bug that the sanitizer reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -209,6 +160,15 @@ pub struct Finding {
     pub ranges: Vec<MappedRange>,
     /// The stacks, in order.
     pub stacks: Vec<Stack>,
+    /// The mappings by which a device can or could reach the memory, as far as the report tells; each with its stack.
+    #[serde(default)]
+    pub mappings: Vec<Mapping>,
+    /// What the report says in words: what the device can do, what the memory is now, what else is mapped.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// What to look for.
+    #[serde(default)]
+    pub hint: Option<String>,
     /// What the kernel knows about the page's owner.
     pub page_owner: Option<PageOwner>,
     /// Who was running.
@@ -241,7 +201,7 @@ pub struct Site {
 /// One stack of a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stack {
-    /// Its heading, without the colon: `freed at`, `allocated at`, `domain freed at`, `mapped at (...)`.
+    /// Its heading, without the colon: `freed at`, `allocated at`, `domain freed at`, `unbound at`.
     pub title: String,
     /// The innermost function first.
     pub frames: Vec<Frame>,

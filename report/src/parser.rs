@@ -2,9 +2,10 @@
 //! Reads a log line by line. Each context that prints (if the log names it) has at most one open report.
 
 use crate::block::{clip, Block, Next};
+use crate::class::Class;
 use crate::kind::{kind, Kind};
 use crate::line::{self, Line};
-use crate::model::{Class, Cut, CutBy, Finding, Report, Site, SCHEMA};
+use crate::model::{Cut, CutBy, Finding, Report, Site, SCHEMA};
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead, Read};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A report for eyes: every finding in full, then a table of them. The same report gives the same text.
 
-use crate::model::{BootState, Class, Finding, Report, Site, Step};
+use crate::class::Class;
+use crate::model::{BootState, Finding, Report, Site, Step};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -123,7 +124,7 @@ fn write_table(out: &mut String, report: &Report, style: Style) {
     if report.findings.is_empty() && report.steps.is_empty() {
         return;
     }
-    let mut rows = vec![["step", "class", "where", "page(s)"].map(str::to_owned)];
+    let mut rows = vec![["step", "class", "where", "memory"].map(str::to_owned)];
     let began = |finding| report.step_of(finding).map(|step| step.line);
     let steps: Vec<_> = report.findings.iter().map(began).collect();
     let of = |step: Option<u64>| {
@@ -175,7 +176,7 @@ fn row(step: String, finding: &Finding) -> [String; 4] {
         step,
         class,
         finding.site.as_ref().map_or_else(|| "-".to_owned(), place),
-        pages(finding),
+        memory(finding),
     ]
 }
 
@@ -280,18 +281,51 @@ impl Write for Bounded {
     }
 }
 
-/// `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the event. Of a domain only
-/// how many there are: `3 in 2 ranges`.
+/// What a finding is about: `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the
+/// event. Of a domain only how many there are (`3 in 2 ranges`), of an object where it is, of the others what the
+/// device knows: addresses of its own, or how many mappings it has.
+fn memory(finding: &Finding) -> String {
+    let facts = &finding.facts;
+    match finding.class {
+        Class::DomainLeak => {
+            let ranges = facts.number("ranges").map(|n| plural(n, "range", "ranges"));
+            let of = facts.number("pages").zip(ranges);
+            return of.map_or("-".to_owned(), |(pages, ranges)| {
+                format!("{pages} in {ranges}")
+            });
+        }
+        Class::UnbindLeak => {
+            let mappings = facts
+                .number("mappings")
+                .map(|n| plural(n, "mapping", "mappings"));
+            let bytes = facts.number("bytes").map(|n| plural(n, "byte", "bytes"));
+            return match (mappings, bytes) {
+                (Some(mappings), Some(bytes)) => format!("{mappings}, {bytes}"),
+                (mappings, bytes) => mappings.or(bytes).unwrap_or_else(|| "-".to_owned()),
+            };
+        }
+        _ => {}
+    }
+    if let Some(object) = facts.value("object") {
+        let text = match facts.value("cache") {
+            Some(cache) => format!("{object} ({cache})"),
+            None => object.to_owned(),
+        };
+        return printable(&text).into_owned();
+    }
+    if let (Some(iova), None) = (facts.value("iova"), facts.value("pfn")) {
+        return printable(&format!("iova {iova}")).into_owned();
+    }
+    pages(finding)
+}
+
+fn plural(number: u64, one: &str, more: &str) -> String {
+    let noun = if number == 1 { one } else { more };
+    format!("{number} {noun}")
+}
+
 fn pages(finding: &Finding) -> String {
     let facts = &finding.facts;
-    if finding.class == Class::DomainLeak {
-        let (pages, ranges) = (facts.number("pages"), facts.number("ranges"));
-        return match (pages, ranges) {
-            (Some(pages), Some(1)) => format!("{pages} in 1 range"),
-            (Some(pages), Some(ranges)) => format!("{pages} in {ranges} ranges"),
-            _ => "-".to_owned(),
-        };
-    }
     let known = |key| {
         facts
             .value(key)

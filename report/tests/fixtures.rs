@@ -66,6 +66,9 @@ macro_rules! rust_name {
 ])]
 #[case::kunit("kunit", &["free-while-mapped test_free_while_mapped -", "free-while-mapped test_free_while_mapped -", "free-while-mapped test_free_with_inner_page_mapped -", "free-while-mapped test_free_page_by_page -", "alloc-while-mapped get_back -", "count-imbalance expect_imbalance -", "free-while-mapped expect_imbalance -", "count-imbalance expect_imbalance -", "free-while-mapped test_direct_region -", "free-while-mapped leak_2m -", "free-while-mapped case_order3 -", "free-while-mapped case_twice -"])]
 #[case::domain("domain-leak", &["domain-leak iommu_deinit_device 1", "domain-leak __iommu_group_set_domain_internal 5"])]
+// The two are made by hand, until there are real logs of these classes.
+#[case::mapped_at("mapped-at", &["object-free-while-mapped edu_leak 1", "unbind-leak edu_remove 2", "bad-unmap edu_twice 3", "dma-after-unmap edu_late 4"])]
+#[case::mapped_at_panic("mapped-at-panic", &["dma-after-unmap edu_late 1 cut:Panic:27"])]
 #[case::off("off", &[])]
 #[case::passthrough("passthrough", &[])]
 #[case::new_class("unknown-class", &["slab-free-while-mapped edu_free -"])]
@@ -107,6 +110,8 @@ fn not_a_log(#[case] name: &str, #[case] reason: &str) {
 #[case("interleaved")]
 #[case("page-owner")]
 #[case("domain-leak")]
+#[case("mapped-at")]
+#[case("mapped-at-panic")]
 #[case("unknown-class")]
 #[case("reference-page-owner")]
 #[case("reference-panic")]
@@ -126,6 +131,7 @@ fn text_form(#[case] name: &str) {
 #[case("page-owner")]
 #[case("panic")]
 #[case("domain-leak")]
+#[case("mapped-at-panic")]
 #[case("unknown-class")]
 #[case("reference-page-owner")]
 fn json_form(#[case] name: &str) {
@@ -412,6 +418,25 @@ fn the_documented_samples_are_true() {
     assert!(
         docs.contains(&format!("```\n{sample}\n```\n")),
         "docs/reports.md shows another report than domain-leak.log"
+    );
+    let outer = [
+        " edu_init+",
+        " do_",
+        " init_module",
+        " __x64_sys_",
+        " entry_",
+        "CPU: ",
+        "Tainted",
+        "Hardware",
+        "===",
+    ];
+    let raw = &report("mapped-at").findings[3].raw;
+    let inner = |line: &&String| !outer.iter().any(|begin| line.starts_with(begin));
+    let lines: Vec<_> = raw.iter().filter(inner).map(String::as_str).collect();
+    let sample = lines.join("\n");
+    assert!(
+        docs.contains(&format!("```\n{}\n```\n", sample.trim_end())),
+        "docs/reports.md shows another report than mapped-at.log"
     );
     let (_, rest) = docs.split_once("```json\n").unwrap();
     let (sample, _) = rest.split_once("```").unwrap();
