@@ -185,8 +185,26 @@ pub struct Finding {
     pub raw_dropped: u64,
 }
 
+impl Finding {
+    /// Every frame of every stack.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        let stacks = self.stacks.iter().flat_map(|stack| &stack.frames);
+        let owner = self.page_owner.iter();
+        let events = owner.flat_map(|owner| [&owner.allocated, &owner.freed]);
+        stacks.chain(events.flatten().flat_map(|event| &event.frames))
+    }
+
+    /// Every frame of every stack, to be changed.
+    pub fn frames_mut(&mut self) -> impl Iterator<Item = &mut Frame> {
+        let stacks = self.stacks.iter_mut().flat_map(|stack| &mut stack.frames);
+        let owner = self.page_owner.iter_mut();
+        let events = owner.flat_map(|owner| [&mut owner.allocated, &mut owner.freed]);
+        stacks.chain(events.flatten().flat_map(|event| &mut event.frames))
+    }
+}
+
 /// A place in the kernel's code, as the kernel prints it: `symbol+0xoffset/0xsize [module]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Site {
     /// Name of the function, or an address.
     pub symbol: String,
