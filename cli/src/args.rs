@@ -420,6 +420,23 @@ pub struct ReportArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    /// Files with symbols.
+    #[command(flatten)]
+    pub symbols: SymbolArgs,
+}
+
+/// What turns the stacks of a log into source lines.
+#[derive(Args, Debug, Default)]
+pub struct SymbolArgs {
+    /// Tell source lines: the kernel's vmlinux, with debug information, of the build that wrote the log
+    #[arg(long, value_name = "FILE")]
+    pub vmlinux: Option<PathBuf>,
+    /// The same for a module: its .ko file with debug information; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub module: Vec<PathBuf>,
+    /// Use these files even if they are of another build than the log; lines may be wrong
+    #[arg(long)]
+    pub force_symbols: bool,
 }
 
 fn param(text: &str) -> Result<bool, String> {

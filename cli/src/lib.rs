@@ -36,6 +36,7 @@ pub mod source;
 pub mod sources;
 pub mod stdout;
 pub mod suite;
+pub mod symbols;
 pub mod tree;
 pub mod ui;
 pub mod verdict;

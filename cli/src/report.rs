@@ -15,25 +15,26 @@ use crate::args::{Format, ReportArgs};
 use crate::error::{Error, Exit, Result};
 use crate::exec::Exec;
 use crate::stdout;
+use crate::symbols;
 use crate::ui::Color;
 
 /// Runs the command.
 pub fn run(exec: &Exec, color: Color, args: &ReportArgs) -> Result<Exit> {
-    let report = match args.file.as_deref().filter(|path| *path != Path::new("-")) {
+    let mut report = match args.file.as_deref().filter(|path| *path != Path::new("-")) {
         Some(path) => read(path)?,
         None => read_stdin(exec)?,
     };
+    let how = symbols::of_log(exec, &mut report, &args.symbols)?;
     let text = match args.format {
         Format::Json => json::to_string(&report),
         Format::Text => {
             let color = color.wanted(io::stdout().is_terminal());
-            text::to_string(
-                &report,
-                Style {
-                    color,
-                    ..Style::default()
-                },
-            )
+            let style = Style {
+                color,
+                ..Style::default()
+            };
+            let how = how.map_or(String::new(), |how| format!("{how}\n"));
+            text::to_string(&report, style) + &how
         }
     };
     stdout::print(&text)?;

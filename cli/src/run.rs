@@ -16,6 +16,7 @@ use crate::module;
 use crate::qemu::{self, Device, Machine};
 use crate::request::Request;
 use crate::stdout;
+use crate::symbols;
 use crate::verdict;
 
 /// Runs the command.
@@ -49,7 +50,13 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
         timeout: Duration::from_secs(args.timeout),
     };
     match boot(&host, &guest)? {
-        Some(outcome) => finish(exec, args, &plan, &outcome),
+        Some(mut outcome) => {
+            let mut how = None;
+            if let Ok(report) = &mut outcome.report {
+                how = symbols::of_run(exec, report, &kernel, &plan);
+            }
+            finish(exec, args, &plan, &outcome, how)
+        }
         None => Ok(Exit::Clean),
     }
 }
@@ -98,7 +105,13 @@ pub fn plan(
     Ok(Plan::new(&loads, script))
 }
 
-fn finish(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
+fn finish(
+    exec: &Exec,
+    args: &RunArgs,
+    plan: &Plan,
+    outcome: &Outcome,
+    how: Option<&str>,
+) -> Result<Exit> {
     if let Some(to) = &args.keep_log {
         std::fs::copy(&outcome.log, to).map_err(io("cannot write", to))?;
     }
@@ -107,7 +120,8 @@ fn finish(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> Result
         std::fs::write(to, json).map_err(io("cannot write", to))?;
     }
     // Files first: standard output may be what fails.
-    stdout::print(&text(exec, args, plan, outcome))?;
+    let how = how.map_or(String::new(), |how| format!("{how}\n"));
+    stdout::print(&(text(exec, args, plan, outcome) + &how))?;
     if let Some(note) = still_mapped(outcome.answers.reported) {
         exec.ui.note(&note);
     }

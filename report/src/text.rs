@@ -2,8 +2,9 @@
 //! A report for eyes: every finding in full, then a table of them. The same report gives the same text.
 
 use crate::class::Class;
-use crate::model::{BootState, Finding, Report, Site, Step};
+use crate::model::{BootState, Finding, Report, Site, SourceLine, Step};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// How to write.
@@ -73,8 +74,17 @@ fn write_finding(
     }
     line(out, &style.quiet(&format!("  {place}")));
     line(out, "");
+    let sources: HashMap<&str, &[SourceLine]> = finding
+        .frames()
+        .filter(|frame| !frame.source.is_empty())
+        .map(|frame| (frame.raw.as_str(), frame.source.as_slice()))
+        .collect();
     for raw in &finding.raw {
-        line(out, printable(raw).trim_end());
+        let raw = raw.trim_end();
+        match sources.get(raw) {
+            Some(source) => write_frame(out, raw, source),
+            None => line(out, printable(raw).trim_end()),
+        }
     }
     if finding.raw_dropped > 0 {
         line(
@@ -92,6 +102,32 @@ fn write_finding(
         );
     }
     line(out, "");
+}
+
+/// A frame with its file and line. Calls that were inlined there come first, as they are further in.
+fn write_frame(out: &mut String, raw: &str, source: &[SourceLine]) {
+    let Some((own, inlined)) = source.split_last() else {
+        return line(out, &printable(raw));
+    };
+    for inner in inlined {
+        let name = demangled(&inner.function);
+        line(
+            out,
+            &format!(" {} (inlined)  {}", printable(&name), source_place(inner)),
+        );
+    }
+    line(out, &format!("{}  {}", printable(raw), source_place(own)));
+}
+
+/// `drivers/iommu/iommu.c:2655`; a dash where the debug information has no file.
+pub fn source_place(source: &SourceLine) -> String {
+    let Some(file) = &source.file else {
+        return "-".to_owned();
+    };
+    match source.line {
+        Some(line) => format!("{}:{line}", printable(file)),
+        None => printable(file).into_owned(),
+    }
 }
 
 /// Trouble and warnings of the kernel.
