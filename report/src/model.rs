@@ -186,20 +186,30 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Every frame of every stack.
+    /// Every frame of every stack, in the order of the report.
     pub fn frames(&self) -> impl Iterator<Item = &Frame> {
         let stacks = self.stacks.iter().flat_map(|stack| &stack.frames);
+        let mappings = self.mappings.iter().flat_map(|mapping| {
+            let ended = mapping.ended.iter().flat_map(|ended| &ended.frames);
+            mapping.frames.iter().chain(ended)
+        });
         let owner = self.page_owner.iter();
         let events = owner.flat_map(|owner| [&owner.allocated, &owner.freed]);
-        stacks.chain(events.flatten().flat_map(|event| &event.frames))
+        let owner = events.flatten().flat_map(|event| &event.frames);
+        stacks.chain(mappings).chain(owner)
     }
 
-    /// Every frame of every stack, to be changed.
+    /// The same, to be changed.
     pub fn frames_mut(&mut self) -> impl Iterator<Item = &mut Frame> {
         let stacks = self.stacks.iter_mut().flat_map(|stack| &mut stack.frames);
+        let mappings = self.mappings.iter_mut().flat_map(|mapping| {
+            let ended = mapping.ended.iter_mut().flat_map(|ended| &mut ended.frames);
+            mapping.frames.iter_mut().chain(ended)
+        });
         let owner = self.page_owner.iter_mut();
         let events = owner.flat_map(|owner| [&mut owner.allocated, &mut owner.freed]);
-        stacks.chain(events.flatten().flat_map(|event| &mut event.frames))
+        let owner = events.flatten().flat_map(|event| &mut event.frames);
+        stacks.chain(mappings).chain(owner)
     }
 }
 

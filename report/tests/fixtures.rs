@@ -446,3 +446,21 @@ fn the_documented_samples_are_true() {
         report("page-owner").findings[0].line
     );
 }
+
+/// What symbolizes a report must reach every stack of it.
+#[rstest]
+#[case("mapped-at")]
+#[case("page-owner")]
+#[case("domain-leak")]
+fn every_stack_line_is_among_the_frames(#[case] name: &str) {
+    for mut finding in report(name).findings {
+        let frames: Vec<_> = finding.frames().cloned().collect();
+        let is_frame = |line: &&String| line.starts_with(' ') && line.contains("+0x");
+        let lines: Vec<_> = finding.raw.iter().filter(is_frame).cloned().collect();
+        assert!(lines.len() > 1);
+        let raw = |frame: &dmasan_report::Frame| frame.raw.clone();
+        assert_eq!(frames.iter().map(raw).collect::<Vec<_>>(), lines);
+        let changed: Vec<_> = finding.frames_mut().map(|frame| frame.clone()).collect();
+        assert_eq!(changed, frames);
+    }
+}
