@@ -246,6 +246,9 @@ pub struct RunArgs {
     /// Write the findings as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the findings as a page for a browser to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Keep the guest's kernel log in this file
     #[arg(long, value_name = "FILE")]
     pub keep_log: Option<PathBuf>,
@@ -409,6 +412,8 @@ pub enum Format {
     Text,
     /// For programs.
     Json,
+    /// One page for a browser, which needs no network and runs no script.
+    Html,
 }
 
 /// `dmasan report`

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, IsTerminal};
 use std::path::Path;
 
 use dmasan_report::text::{self, Style};
-use dmasan_report::{json, Options, Report, TroubleKind, Unparseable};
+use dmasan_report::{html, json, Options, Report, TroubleKind, Unparseable};
 
 use crate::args::{Format, ReportArgs};
 use crate::error::{Error, Exit, Result};
@@ -27,6 +27,7 @@ pub fn run(exec: &Exec, color: Color, args: &ReportArgs) -> Result<Exit> {
     let how = symbols::of_log(exec, &mut report, &args.symbols)?;
     let text = match args.format {
         Format::Json => json::to_string(&report),
+        Format::Html => html::to_string(&report, how.as_slice()),
         Format::Text => {
             let color = color.wanted(io::stdout().is_terminal());
             let style = Style {

@@ -27,7 +27,7 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
     let requests: Vec<Request> = requests.collect::<Result<_>>()?;
     requests.iter().try_for_each(module::check)?;
     args.script.as_deref().map_or(Ok(()), check_script)?;
-    let outputs = [&args.json, &args.keep_log];
+    let outputs = [&args.json, &args.html, &args.keep_log];
     let mut outputs = outputs.into_iter().flatten();
     outputs.try_for_each(|to| check_output(to))?;
 
@@ -118,6 +118,10 @@ fn finish(
     if let (Some(to), Ok(report)) = (&args.json, &outcome.report) {
         let json = dmasan_report::json::to_string(report);
         std::fs::write(to, json).map_err(io("cannot write", to))?;
+    }
+    if let (Some(to), Ok(report)) = (&args.html, &outcome.report) {
+        let html = dmasan_report::html::to_string(report, how.as_slice());
+        std::fs::write(to, html).map_err(io("cannot write", to))?;
     }
     // Files first: standard output may be what fails.
     let how = how.map_or(String::new(), |how| format!("{how}\n"));

@@ -107,3 +107,15 @@ fn colour_only_when_asked_for() {
     report(&[&log("finding")]).stdout(contains("\x1b").not());
     report(&[&log("finding"), "--color", "always"]).stdout(contains("\x1b[1;31m"));
 }
+
+#[test]
+fn html_is_a_page_with_the_same_exit_codes() {
+    report(&[&log("mapped-at"), "--format", "html"])
+        .code(1)
+        .stdout(predicates::str::starts_with("<!DOCTYPE html>"))
+        .stdout(contains("<h1 class=\"bad\">4 findings</h1>").and(contains("--vmlinux FILE")))
+        .stderr(is_empty());
+    report(&[&log("clean"), "--format", "html"])
+        .code(0)
+        .stdout(contains("<h1 class=\"good\">no findings</h1>").and(contains("--vmlinux").not()));
+}

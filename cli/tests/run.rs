@@ -116,7 +116,7 @@ fn a_missing_script_is_named() {
 
 #[test]
 fn results_that_cannot_be_written_are_told_before_the_run() {
-    for option in ["--json", "--keep-log"] {
+    for option in ["--json", "--html", "--keep-log"] {
         for file in ["/no/such/folder/file", "/"] {
             let stderr = refused(&["run", option, file]);
             assert!(

@@ -5,7 +5,7 @@
 use std::io::BufReader;
 
 use dmasan_report::text::{self, Style};
-use dmasan_report::{json, parse, parse_reader, Options};
+use dmasan_report::{html, json, parse, parse_reader, Options};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|log: &[u8]| {
@@ -27,6 +27,9 @@ fuzz_target!(|log: &[u8]| {
             .find(|&c| c.is_control() && c != '\n' && c != '\t');
         assert_eq!(raw, None, "{text}");
     }
+    let page = html::to_string(&report, &[]);
+    let tags = ["<script", "<img", "<iframe", "<a href=\"h"];
+    assert!(tags.iter().all(|tag| !page.contains(tag)), "{page}");
     for finding in &report.findings {
         text::headline(finding);
     }

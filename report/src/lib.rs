@@ -33,6 +33,7 @@ mod parser;
 mod ranges;
 mod symbol;
 
+pub mod html;
 pub mod json;
 pub mod text;
 

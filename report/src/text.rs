@@ -216,7 +216,7 @@ fn row(step: String, finding: &Finding) -> [String; 4] {
     ]
 }
 
-fn step_name(step: &Step) -> String {
+pub(crate) fn step_name(step: &Step) -> String {
     let mut name = format!("{} {}", step.index, printable(&step.text));
     match step.rc {
         Some(0) => {}
@@ -279,7 +279,7 @@ pub fn headline(finding: &Finding) -> String {
     }
 }
 
-fn place(site: &Site) -> String {
+pub(crate) fn place(site: &Site) -> String {
     let mut text = printable(&demangled(&site.symbol)).into_owned();
     if let (Some(offset), Some(size)) = (site.offset, site.size) {
         let _ = write!(text, "+{offset:#x}/{size:#x}");
@@ -292,7 +292,7 @@ fn place(site: &Site) -> String {
 
 /// The name of a Rust function as in its source, without hashes. Any other name, and one that would get longer than
 /// a line of the kernel (a few bytes can make it endless), stays as it is.
-fn demangled(symbol: &str) -> Cow<'_, str> {
+pub(crate) fn demangled(symbol: &str) -> Cow<'_, str> {
     const MAX: usize = 1024;
     let Ok(name) = rustc_demangle::try_demangle(symbol) else {
         return Cow::Borrowed(symbol);
@@ -320,7 +320,7 @@ impl Write for Bounded {
 /// What a finding is about: `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the
 /// event. Of a domain only how many there are (`3 in 2 ranges`), of an object where it is, of the others what the
 /// device knows: addresses of its own, or how many mappings it has.
-fn memory(finding: &Finding) -> String {
+pub(crate) fn memory(finding: &Finding) -> String {
     let facts = &finding.facts;
     match finding.class {
         Class::DomainLeak => {
@@ -384,7 +384,7 @@ fn pages(finding: &Finding) -> String {
     printable(&text).into_owned()
 }
 
-fn seconds(micros: u64) -> String {
+pub(crate) fn seconds(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 

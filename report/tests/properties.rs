@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What holds for every log: no input breaks the parser, and what the engine writes is read back.
 
+mod markup;
+
 use dmasan_engine::report::{
     Class, Event, Facts, DOMAIN_FREED, REFERENCE_LINE, RULER, STILL_MAPPED, TITLE,
 };
 use dmasan_report::text::{self, Style};
-use dmasan_report::{json, parse, Options, Parser};
+use dmasan_report::{html, json, parse, Options, Parser};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -181,6 +183,7 @@ proptest! {
     fn any_bytes_are_survived(log in vec(any::<u8>(), 0..4000)) {
         if let Ok(report) = parse(&log) {
             text::to_string(&report, Style::default());
+            markup::check(&html::to_string(&report, &[]));
         }
     }
 
@@ -190,6 +193,7 @@ proptest! {
         if let Ok(report) = parse(log.as_bytes()) {
             let text = text::to_string(&report, Style::default());
             prop_assert!(text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()));
+            markup::check(&html::to_string(&report, &[]));
             prop_assert_eq!(json::from_str(&json::to_string(&report)), Ok(report));
         }
     }
