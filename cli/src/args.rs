@@ -414,6 +414,10 @@ pub enum Format {
     Json,
     /// One page for a browser, which needs no network and runs no script.
     Html,
+    /// SARIF 2.1.0, for collectors of analysers' results: a bug is a result, however often the log repeats it.
+    Sarif,
+    /// JUnit XML, for what shows tests: a step is a test case, a finding a failure, a cut report an error.
+    Junit,
 }
 
 /// `dmasan report`

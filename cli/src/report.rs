@@ -9,7 +9,7 @@ use std::io::{self, BufReader, IsTerminal};
 use std::path::Path;
 
 use dmasan_report::text::{self, Style};
-use dmasan_report::{html, json, Options, Report, TroubleKind, Unparseable};
+use dmasan_report::{html, json, junit, sarif, Options, Report, TroubleKind, Unparseable};
 
 use crate::args::{Format, ReportArgs};
 use crate::error::{Error, Exit, Result};
@@ -28,6 +28,8 @@ pub fn run(exec: &Exec, color: Color, args: &ReportArgs) -> Result<Exit> {
     let text = match args.format {
         Format::Json => json::to_string(&report),
         Format::Html => html::to_string(&report, how.as_slice()),
+        Format::Sarif => sarif::to_string(&report),
+        Format::Junit => junit::to_string(&report),
         Format::Text => {
             let color = color.wanted(io::stdout().is_terminal());
             let style = Style {

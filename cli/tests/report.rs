@@ -102,6 +102,38 @@ fn ranges_of_a_domain_in_text_and_json() {
     assert_eq!(json["findings"][1]["ranges"].as_array().unwrap().len(), 8);
 }
 
+/// The exit codes are those of the text.
+#[test]
+fn formats_for_other_tools() {
+    let sarif = |name: &str, code| {
+        let out = report(&[&log(name), "--format", "sarif"]).code(code);
+        serde_json::from_slice::<serde_json::Value>(&out.get_output().stdout).unwrap()
+    };
+    let results = sarif("two-steps", 1)["runs"][0]["results"].clone();
+    assert_eq!(results.as_array().unwrap().len(), 2);
+    assert_eq!(results[0]["ruleId"], "free-while-mapped");
+    let clean = sarif("clean", 0);
+    assert_eq!(clean["runs"][0]["results"], serde_json::json!([]));
+
+    let junit = |name: &str, code, counts: &str| {
+        let begin = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"dmasan\" ";
+        report(&[&log(name), "--format", "junit"])
+            .code(code)
+            .stdout(predicates::str::starts_with(format!("{begin}{counts}>")));
+    };
+    junit("two-steps", 1, r#"tests="3" failures="2" errors="0""#);
+    junit("clean", 0, r#"tests="1" failures="0" errors="0""#);
+    junit("panic", 1, r#"tests="1" failures="0" errors="1""#);
+    junit("oops", 69, r#"tests="1" failures="0" errors="1""#);
+}
+
+#[test]
+fn what_repeats_is_one_row() {
+    report(&[&log("interleaved")])
+        .code(1)
+        .stdout(contains(" times)").and(contains("findings in 1 place")));
+}
+
 #[test]
 fn colour_only_when_asked_for() {
     report(&[&log("finding")]).stdout(contains("\x1b").not());

@@ -24,6 +24,7 @@ mod block;
 mod class;
 mod events;
 mod facts;
+mod group;
 mod kind;
 mod line;
 mod mapping;
@@ -35,9 +36,12 @@ mod symbol;
 
 pub mod html;
 pub mod json;
+pub mod junit;
+pub mod sarif;
 pub mod text;
 
 pub use class::Class;
+pub use group::{groups, Group};
 pub use mapping::{Ended, Mapping};
 pub use model::{
     Banner, Boot, BootState, Cut, CutBy, Facts, Finding, Frame, Origin, OwnerEvent, PageOwner,

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A report for eyes: every finding in full, then a table of them. The same report gives the same text.
 
-use crate::class::Class;
-use crate::model::{BootState, Finding, Report, Site, SourceLine, Step};
+use crate::group::groups;
+use crate::model::{BootState, Finding, Report, Site, SourceLine};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
+
+mod table;
+
+pub(crate) use table::{memory, step_name};
 
 /// How to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +50,7 @@ pub fn to_string(report: &Report, style: Style) -> String {
         }
     }
     write_events(&mut out, report, style);
-    write_table(&mut out, report, style);
+    table::write_table(&mut out, report, style);
     write_summary(&mut out, report, style);
     out
 }
@@ -74,18 +78,7 @@ fn write_finding(
     }
     line(out, &style.quiet(&format!("  {place}")));
     line(out, "");
-    let sources: HashMap<&str, &[SourceLine]> = finding
-        .frames()
-        .filter(|frame| !frame.source.is_empty())
-        .map(|frame| (frame.raw.as_str(), frame.source.as_slice()))
-        .collect();
-    for raw in &finding.raw {
-        let raw = raw.trim_end();
-        match sources.get(raw) {
-            Some(source) => write_frame(out, raw, source),
-            None => line(out, printable(raw).trim_end()),
-        }
-    }
+    write_lines(out, finding);
     if finding.raw_dropped > 0 {
         line(
             out,
@@ -102,6 +95,22 @@ fn write_finding(
         );
     }
     line(out, "");
+}
+
+/// The lines of a report, with places in the source if they are known.
+pub(crate) fn write_lines(out: &mut String, finding: &Finding) {
+    let sources: HashMap<&str, &[SourceLine]> = finding
+        .frames()
+        .filter(|frame| !frame.source.is_empty())
+        .map(|frame| (frame.raw.as_str(), frame.source.as_slice()))
+        .collect();
+    for raw in &finding.raw {
+        let raw = raw.trim_end();
+        match sources.get(raw) {
+            Some(source) => write_frame(out, raw, source),
+            None => line(out, printable(raw).trim_end()),
+        }
+    }
 }
 
 /// A frame with its file and line. Calls that were inlined there come first, as they are further in.
@@ -155,89 +164,18 @@ fn write_events(out: &mut String, report: &Report, style: Style) {
     }
 }
 
-/// One row for each finding, and one for each step without any.
-fn write_table(out: &mut String, report: &Report, style: Style) {
-    if report.findings.is_empty() && report.steps.is_empty() {
-        return;
-    }
-    let mut rows = vec![["step", "class", "where", "memory"].map(str::to_owned)];
-    let began = |finding| report.step_of(finding).map(|step| step.line);
-    let steps: Vec<_> = report.findings.iter().map(began).collect();
-    let of = |step: Option<u64>| {
-        let mine = report
-            .findings
-            .iter()
-            .zip(&steps)
-            .filter(move |(_, began)| **began == step);
-        mine.map(|(finding, _)| finding)
-    };
-    rows.extend(of(None).map(|finding| row("-".to_owned(), finding)));
-    for step in &report.steps {
-        let name = step_name(step);
-        let before = rows.len();
-        rows.extend(of(Some(step.line)).map(|finding| row(name.clone(), finding)));
-        if rows.len() == before {
-            rows.push([&name, "no findings", "-", "-"].map(str::to_owned));
-        }
-    }
-    write_rows(out, &rows, style);
-    line(out, "");
-}
-
-fn write_rows(out: &mut String, rows: &[[String; 4]], style: Style) {
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths = [width(0), width(1), width(2)];
-    for (number, [step, class, place, pages]) in rows.iter().enumerate() {
-        let [a, b, c] = widths;
-        let text = format!("{step:a$}  {class:b$}  {place:c$}  {pages}");
-        let text = text.trim_end();
-        match number {
-            0 => line(out, &style.paint("1", text)),
-            _ => line(out, text),
-        }
-    }
-}
-
-fn row(step: String, finding: &Finding) -> [String; 4] {
-    let mut class = printable(finding.class.as_str()).into_owned();
-    if finding.truncated {
-        class.push_str(" (cut)");
-    }
-    [
-        step,
-        class,
-        finding.site.as_ref().map_or_else(|| "-".to_owned(), place),
-        memory(finding),
-    ]
-}
-
-pub(crate) fn step_name(step: &Step) -> String {
-    let mut name = format!("{} {}", step.index, printable(&step.text));
-    match step.rc {
-        Some(0) => {}
-        Some(rc) => {
-            let _ = write!(name, " (exit {rc})");
-        }
-        None if step.ended => {}
-        None => name.push_str(" (did not end)"),
-    }
-    name
-}
-
 /// The last line: how many, and what a clean log does not prove.
 fn write_summary(out: &mut String, report: &Report, style: Style) {
     let kernel = report.kernel.as_ref().map_or(String::new(), |release| {
         format!(", kernel {}", printable(release))
     });
+    let places = groups(&report.findings).len();
     let count = match report.findings.len() {
         0 => style.good("no findings"),
         1 => style.bad("1 finding"),
-        n => style.bad(&format!("{n} findings")),
+        n if n == places => style.bad(&format!("{n} findings")),
+        n if places == 1 => style.bad(&format!("{n} findings in 1 place")),
+        n => style.bad(&format!("{n} findings in {places} places")),
     };
     line(out, &format!("{count}{kernel}"));
     if report.truncated {
@@ -279,6 +217,7 @@ pub fn headline(finding: &Finding) -> String {
     }
 }
 
+/// A place in the code, in one word and its module.
 pub(crate) fn place(site: &Site) -> String {
     let mut text = printable(&demangled(&site.symbol)).into_owned();
     if let (Some(offset), Some(size)) = (site.offset, site.size) {
@@ -317,73 +256,6 @@ impl Write for Bounded {
     }
 }
 
-/// What a finding is about: `0x11a04`, or `0x11a04-0x11a07 (4 of 8)`: the pages that are mapped, out of those of the
-/// event. Of a domain only how many there are (`3 in 2 ranges`), of an object where it is, of the others what the
-/// device knows: addresses of its own, or how many mappings it has.
-pub(crate) fn memory(finding: &Finding) -> String {
-    let facts = &finding.facts;
-    match finding.class {
-        Class::DomainLeak => {
-            let ranges = facts.number("ranges").map(|n| plural(n, "range", "ranges"));
-            let of = facts.number("pages").zip(ranges);
-            return of.map_or("-".to_owned(), |(pages, ranges)| {
-                format!("{pages} in {ranges}")
-            });
-        }
-        Class::UnbindLeak => {
-            let mappings = facts
-                .number("mappings")
-                .map(|n| plural(n, "mapping", "mappings"));
-            let bytes = facts.number("bytes").map(|n| plural(n, "byte", "bytes"));
-            return match (mappings, bytes) {
-                (Some(mappings), Some(bytes)) => format!("{mappings}, {bytes}"),
-                (mappings, bytes) => mappings.or(bytes).unwrap_or_else(|| "-".to_owned()),
-            };
-        }
-        _ => {}
-    }
-    if let Some(object) = facts.value("object") {
-        let text = match facts.value("cache") {
-            Some(cache) => format!("{object} ({cache})"),
-            None => object.to_owned(),
-        };
-        return printable(&text).into_owned();
-    }
-    if let (Some(iova), None) = (facts.value("iova"), facts.value("pfn")) {
-        return printable(&format!("iova {iova}")).into_owned();
-    }
-    pages(finding)
-}
-
-fn plural(number: u64, one: &str, more: &str) -> String {
-    let noun = if number == 1 { one } else { more };
-    format!("{number} {noun}")
-}
-
-fn pages(finding: &Finding) -> String {
-    let facts = &finding.facts;
-    let known = |key| {
-        facts
-            .value(key)
-            .or(facts.value("pfn"))
-            .filter(|value| !value.is_empty())
-    };
-    let (Some(first), Some(last)) = (known("first"), known("last")) else {
-        return "-".to_owned();
-    };
-    let mut text = if first == last {
-        first.to_owned()
-    } else {
-        format!("{first}-{last}")
-    };
-    if let (Some(mapped), Some(pages)) = (facts.value("mapped"), facts.value("pages")) {
-        if pages != "1" {
-            let _ = write!(text, " ({mapped} of {pages})");
-        }
-    }
-    printable(&text).into_owned()
-}
-
 pub(crate) fn seconds(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
@@ -393,7 +265,8 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-/// Makes text from a log harmless for a terminal: what could move the cursor, colour, or reorder is spelled out.
+/// Makes text from a log harmless for a terminal: what could move the cursor, colour, or reorder is spelled
+/// out. What is left may stand in XML, too.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -415,7 +288,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 fn is_unsafe(c: char) -> bool {
     c.is_control() && c != '\t'
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use dmasan_report::text::{self, Style};
 use dmasan_report::{
-    json, parse, BootState, CutBy, Finding, MappedRange, Origin, Report, TroubleKind,
+    json, junit, parse, sarif, BootState, CutBy, Finding, MappedRange, Origin, Report, TroubleKind,
 };
 use rstest::rstest;
 use std::path::PathBuf;
@@ -136,6 +136,28 @@ fn text_form(#[case] name: &str) {
 #[case("reference-page-owner")]
 fn json_form(#[case] name: &str) {
     insta::assert_snapshot!(format!("json-{name}"), json::to_string(&report(name)));
+}
+
+#[rstest]
+#[case("clean")]
+#[case("two-steps")]
+#[case("mapped-at")]
+#[case("mapped-at-panic")]
+#[case("unknown-class")]
+fn sarif_form(#[case] name: &str) {
+    insta::assert_snapshot!(format!("sarif-{name}"), sarif::to_string(&report(name)));
+}
+
+#[rstest]
+#[case("clean")]
+#[case("mapped-at")]
+#[case("mapped-at-panic")]
+#[case("reboot")]
+#[case("unknown-class")]
+#[case("oops")]
+#[case("off")]
+fn junit_form(#[case] name: &str) {
+    insta::assert_snapshot!(format!("junit-{name}"), junit::to_string(&report(name)));
 }
 
 #[test]
