@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use object::elf::SHF_EXECINSTR;
 use object::read::SectionIndex;
-use object::{Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, SectionKind};
+use object::{Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, SectionFlags};
 
 use crate::error::{Error, Reason};
 use crate::identity::Identity;
@@ -181,9 +182,12 @@ impl<'a> Elf<'a> {
     }
 }
 
-/// Executable code, wherever it is linked to.
+/// Executable code, even where the file has only its debug information (`objcopy --only-keep-debug`).
 pub(crate) fn is_code(section: &object::Section<'_, '_>) -> bool {
-    section.kind() == SectionKind::Text
+    match section.flags() {
+        SectionFlags::Elf { sh_flags } => sh_flags & u64::from(SHF_EXECINSTR) != 0,
+        _ => false,
+    }
 }
 
 fn not_elf(data: &[u8]) -> &'static str {

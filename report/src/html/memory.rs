@@ -11,7 +11,8 @@ use maud::{html, Markup};
 const WIDTH: f64 = 1000.0;
 /// A mapping of few bytes is drawn as wide as that, to be seen.
 const LEAST: f64 = 6.0;
-const ROW: usize = 18;
+/// Height of a mapping, with the space below.
+const ROW: usize = 24;
 /// More mappings are counted, not drawn.
 const MAX_ROWS: usize = 16;
 /// Borders between more pages would be a grey field.
