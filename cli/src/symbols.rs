@@ -19,9 +19,8 @@ const HOW: &str =
 
 /// Where a guest's kernel lacks them.
 const HOW_IN_RUN: &str =
-    "note: this kernel has no debug information; for source lines give a fragment with \
-                          CONFIG_DEBUG_KERNEL=y, CONFIG_DEBUG_INFO_NONE=n and \
-                          CONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y to --config";
+    "note: this kernel has no debug information: for source lines give --config a file with \
+                          CONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y";
 
 /// Fills in what the files that the user named tell. What is not as good as it could be is told.
 pub fn of_log(exec: &Exec, report: &mut Report, args: &SymbolArgs) -> Result<Option<&'static str>> {

@@ -149,3 +149,23 @@ fn files_that_cannot_help_say_what_to_do() {
         .code(2)
         .stderr(contains("no ELF file").and(contains(".ko files")));
 }
+
+#[test]
+fn the_page_has_the_lines_too() {
+    let case = Case::new(BANNER);
+    let line = case.built.line("LEAK");
+    case.report(&[
+        "--format",
+        "html",
+        "--vmlinux",
+        case.vmlinux(),
+        "--module",
+        case.module(),
+    ])
+    .code(1)
+    .stdout(contains(format!(
+        "<span class=\"source\">edu/edu_dma.c:{line}</span>"
+    )))
+    .stdout(contains("<li class=\"inlined\"><code>inner</code> inlined"))
+    .stdout(contains("--vmlinux").not());
+}

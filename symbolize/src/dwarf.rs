@@ -2,15 +2,18 @@
 //! The debug information of a file: from an address to functions, files and lines.
 
 use std::borrow::Cow;
+use std::io::Read;
 
 use addr2line::Context;
 use dmasan_report::SourceLine;
+use flate2::read::ZlibDecoder;
 use gimli::{DwarfSections, EndianSlice, RunTimeEndian, SectionId};
+use object::{CompressedData, CompressionFormat};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use object::{RelocationKind, RelocationTarget};
 
 use crate::elf::Elf;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::path::{tidy, Roots};
 
 /// The largest section that is unpacked: the kernels of distributions stay below one GiB.
@@ -47,14 +50,45 @@ fn section<'a>(elf: &Elf<'a>, id: SectionId) -> Result<Cow<'a, [u8]>, Error> {
     };
     let packed = section.compressed_data().map_err(damaged)?;
     if packed.uncompressed_size > MAX_UNPACKED {
-        let what = format_args!("{} is too large", id.name());
+        let what = format!("{} is too large", id.name());
         return Err(Error::damaged(elf.path, what));
     }
-    let mut data = packed.decompress().map_err(damaged)?;
+    let mut data = unpack(&packed).map_err(|e| match e {
+        Packing::Zlib => Error::damaged(elf.path, format_args!("{} cannot be unpacked", id.name())),
+        Packing::Unknown => {
+            let what =
+                "its debug information is packed in a way not known here; unpack it with `objcopy \
+                        --decompress-debug-sections`";
+            Error::new(Reason::Malformed, elf.path, what)
+        }
+    })?;
     if elf.is_relocatable() {
         relocate(elf, &section, &mut data);
     }
     Ok(data)
+}
+
+/// Why a section cannot be unpacked.
+enum Packing {
+    /// It is damaged.
+    Zlib,
+    /// CONFIG_DEBUG_INFO_COMPRESSED_ZSTD, or something newer.
+    Unknown,
+}
+
+/// The bytes of a section. Memory grows with what really comes out, not with what the file promises.
+fn unpack<'a>(packed: &CompressedData<'a>) -> Result<Cow<'a, [u8]>, Packing> {
+    match packed.format {
+        CompressionFormat::None => return Ok(Cow::Borrowed(packed.data)),
+        CompressionFormat::Zlib => {}
+        _ => return Err(Packing::Unknown),
+    }
+    let mut bytes = Vec::new();
+    let mut unpacked = ZlibDecoder::new(packed.data).take(packed.uncompressed_size);
+    match unpacked.read_to_end(&mut bytes) {
+        Ok(size) if size as u64 == packed.uncompressed_size => Ok(Cow::Owned(bytes)),
+        _ => Err(Packing::Zlib),
+    }
 }
 
 /// Does what the linker has not done: writes addresses where the section has none yet. Debug sections of the

@@ -140,6 +140,38 @@ fn of_two_functions_with_one_name_the_size_tells_which() {
 }
 
 #[test]
+fn compressed_debug_information_is_unpacked() {
+    let built = Built::new();
+    let packed = built.packed();
+    let frames = all_of(&packed, "outer", "");
+    let lines = |vmlinux: &Path| {
+        let mut report = log(Some(BANNER), &frames);
+        let symbols = Symbols::open(Some(vmlinux), &[]).unwrap();
+        symbols.apply(&mut report, false).unwrap();
+        sources(&report)
+    };
+    assert_eq!(lines(&packed), lines(&built.vmlinux));
+    assert!(lines(&packed).iter().all(|source| !source.is_empty()));
+
+    // What does not come out whole is an error.
+    let mut bytes = fs::read(&packed).unwrap();
+    let begins = bytes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, two)| *two == [0x78, 0x9c] || *two == [0x78, 0x5e]);
+    let begins: Vec<usize> = begins.map(|(at, _)| at).collect();
+    assert!(!begins.is_empty());
+    begins
+        .into_iter()
+        .for_each(|at| bytes[at + 2..at + 20].fill(0xff));
+    fs::write(&packed, bytes).unwrap();
+    let mut report = log(Some(BANNER), &frames);
+    let symbols = Symbols::open(Some(&packed), &[]).unwrap();
+    let error = symbols.apply(&mut report, false).unwrap_err();
+    assert!(error.to_string().contains("cannot be unpacked"), "{error}");
+}
+
+#[test]
 fn another_build_is_refused_unless_forced() {
     let built = Built::new();
     let symbols = kernel_only(&built);

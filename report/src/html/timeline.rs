@@ -70,7 +70,7 @@ fn item(event: &Event<'_>) -> Markup {
     let when = match (event.now, event.before) {
         (true, _) => "reported".to_owned(),
         (false, Some(before)) => format!("{} before", duration(before)),
-        (false, None) => "before".to_owned(),
+        (false, None) => "earlier".to_owned(),
     };
     html! {
         li.{ (event.kind.class()) }.now[event.now] {

@@ -156,6 +156,22 @@ impl Built {
         out
     }
 
+    /// The kernel with its debug information compressed.
+    pub(crate) fn packed(&self) -> PathBuf {
+        let out = self.dir.path().join("vmlinux-gz");
+        let args = [
+            "-gz=zlib",
+            "-nostdlib",
+            "-static",
+            "-no-pie",
+            "-Wl,--build-id",
+            "init/main.c",
+            "other.c",
+        ];
+        self.cc(&args, &out);
+        out
+    }
+
     /// A kernel that was compiled without -g.
     pub(crate) fn without_debug_info(&self) -> PathBuf {
         let out = self.dir.path().join("vmlinux-g0");
