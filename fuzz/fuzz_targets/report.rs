@@ -5,7 +5,7 @@
 use std::io::BufReader;
 
 use dmasan_report::text::{self, Style};
-use dmasan_report::{html, json, parse, parse_reader, Options};
+use dmasan_report::{html, json, junit, parse, parse_reader, sarif, Options};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|log: &[u8]| {
@@ -21,12 +21,10 @@ fuzz_target!(|log: &[u8]| {
             color: false,
             brief,
         };
-        let text = text::to_string(&report, style);
-        let raw = text
-            .chars()
-            .find(|&c| c.is_control() && c != '\n' && c != '\t');
-        assert_eq!(raw, None, "{text}");
+        no_controls(&text::to_string(&report, style));
     }
+    no_controls(&sarif::to_string(&report));
+    no_controls(&junit::to_string(&report));
     let page = html::to_string(&report, &[]);
     let tags = ["<script", "<img", "<iframe", "<a href=\"h"];
     assert!(tags.iter().all(|tag| !page.contains(tag)), "{page}");
@@ -36,3 +34,10 @@ fuzz_target!(|log: &[u8]| {
     let written = json::to_string(&report);
     assert_eq!(json::from_str(&written), Ok(report));
 });
+
+fn no_controls(text: &str) {
+    let raw = text
+        .chars()
+        .find(|&c| c.is_control() && c != '\n' && c != '\t');
+    assert_eq!(raw, None, "{text}");
+}
