@@ -8,7 +8,7 @@ use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
 
-#[expect(dead_code, reason = "its own tests need more of it")]
+#[expect(dead_code, reason = "the tests of symbolize need more of it")]
 #[path = "../../symbolize/tests/objects/mod.rs"]
 mod objects;
 use objects::{symbol_size, Built, BANNER};
@@ -168,4 +168,56 @@ fn the_page_has_the_lines_too() {
     )))
     .stdout(contains("<li class=\"inlined\"><code>inner</code> inlined"))
     .stdout(contains("--vmlinux").not());
+}
+
+/// Symbolizes as `dmasan run` does. Gives what is to be told, and the frames that have lines, by module.
+fn as_run(case: &Case, vmlinux: &Path, module: &Path) -> (Option<&'static str>, usize, usize) {
+    let ui = dmasan::ui::Ui::new(0, dmasan::ui::Color::Never);
+    let exec = dmasan::exec::Exec::new(ui, false);
+    let kernel = dmasan::kernel::Kernel {
+        dir: "/none".into(),
+        source: "/none".into(),
+        image: "/none".into(),
+        vmlinux: vmlinux.to_owned(),
+        release: objects::RELEASE.to_owned(),
+        flavor: dmasan::kernel::Flavor::Rust,
+    };
+    let load = dmasan::guest::Load {
+        file: module.to_owned(),
+        params: Vec::new(),
+        path: "edu".to_owned(),
+    };
+    let plan = dmasan::guest::Plan::new(&[vec![load]], None);
+    let log = fs::read(case.dir.path().join("log")).unwrap();
+    let mut report = dmasan_report::parse(&log).unwrap();
+    let how = dmasan::symbols::of_run(&exec, &mut report, &kernel, &plan);
+    let with_lines = |module: Option<&str>| {
+        let frames = report.findings[0].frames();
+        let of_module = frames.filter(|frame| frame.site.module.as_deref() == module);
+        of_module.filter(|frame| !frame.source.is_empty()).count()
+    };
+    (how, with_lines(None), with_lines(Some("edu_dma")))
+}
+
+#[test]
+fn a_run_takes_what_its_own_files_have() {
+    let case = Case::new(BANNER);
+    let (how, kernel, module) = as_run(&case, &case.built.vmlinux, &case.built.module);
+    assert!(
+        how.is_none() && kernel > 0 && module > 0,
+        "{how:?} {kernel} {module}"
+    );
+    // A module that cannot help is left out.
+    let (how, kernel, module) = as_run(&case, &case.built.vmlinux, Path::new("/no/such.ko"));
+    assert!(
+        how.is_none() && kernel > 0 && module == 0,
+        "{how:?} {kernel} {module}"
+    );
+    let bare = case.built.without_debug_info();
+    let (how, kernel, module) = as_run(&case, &bare, &case.built.module);
+    assert!(how.is_some_and(|how| how.contains("--config")), "{how:?}");
+    assert_eq!((kernel, module), (0, 0));
+    // The run is not lost by it.
+    let (how, kernel, _) = as_run(&case, Path::new("/no/vmlinux"), &case.built.module);
+    assert!(how.is_none() && kernel == 0);
 }

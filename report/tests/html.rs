@@ -165,6 +165,45 @@ fn an_object_and_its_mapped_bytes_are_drawn_to_scale() {
 }
 
 #[test]
+fn an_unmap_is_drawn_beside_the_mapping() {
+    let whole = fs::read_to_string(data().join("mapped-at.log")).unwrap();
+    // Mapped are 512 bytes at the same address.
+    let error = "[error=twice] [iova=0xffffc000] [size=512]";
+    assert!(whole.contains(error));
+    let cases = [
+        (
+            "[iova=0xffffc000] [size=1024]",
+            Some(("0", "500", "0", "1000")),
+        ),
+        (
+            "[iova=0xffffbe00] [size=512]",
+            Some(("500", "500", "0", "500")),
+        ),
+        ("[iova=0x1000] [size=512]", None),
+        (
+            "[iova=0xffffffffffffffff] [size=18446744073709551615]",
+            None,
+        ),
+        ("[iova=0xffffc000] [size=0]", Some(("0", "1000", "", ""))),
+    ];
+    for (asked, rects) in cases {
+        let log = whole.replace(error, &format!("[error=size] {asked}"));
+        let page = page(log.as_bytes());
+        let third = section(&page, 3);
+        let Some((x, width, asked_x, asked_width)) = rects else {
+            assert!(!third.contains("<svg"), "{third}");
+            continue;
+        };
+        let rect = |class, x, y, width| {
+            format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\"")
+        };
+        assert!(third.contains(&rect("read", x, "4", width)), "{third}");
+        let drawn = third.contains(&rect("asked", asked_x, "28", asked_width));
+        assert_eq!(drawn, !asked_width.is_empty(), "{third}");
+    }
+}
+
+#[test]
 fn pages_without_known_mappings_are_drawn_too() {
     let page = page_of("page-owner");
     assert!(

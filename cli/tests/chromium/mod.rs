@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The protocol's file descriptors are 3 and 4; standard input and output of the shell become those.
-const START: &str = r#"exec chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run \
+/// It ends when the pipe does; one that hangs is ended too.
+const START: &str = r#"exec timeout 300 chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run \
     --disable-extensions --disable-background-networking --user-data-dir="$1" --remote-debugging-pipe \
     about:blank 3<&0 4>&1 </dev/null >/dev/null 2>"$1.log""#;
 
@@ -130,8 +131,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The shell has become the browser; it takes its own processes with it.
-        let _ = self.child.kill();
+        // Asked by command it takes its own processes with it.
+        let _ = self
+            .to
+            .write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        let _ = self.to.flush();
         let _ = self.child.wait();
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn section(report: &Report, finding: &Finding, number: usize) -> Mark
             @for note in &finding.notes { p.note { (shown(note)) } }
             p.hint {
                 @match &finding.hint {
-                    Some(hint) => { strong { "Hint: " } (shown(hint)) ". " }
+                    Some(hint) => { strong { "Hint: " } (shown(hint.trim_end_matches('.'))) ". " }
                     None => {}
                 }
                 (finding.class.advice())

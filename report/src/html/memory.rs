@@ -41,6 +41,7 @@ struct Drawing {
 pub(super) fn figure(finding: &Finding) -> Markup {
     let drawing = match finding.class {
         Class::DmaAfterUnmap => of_ended(finding),
+        Class::BadUnmap => of_unmap(finding),
         _ => of_whole(finding),
     };
     let Some(drawing) = drawing.filter(|d| !d.parts.is_empty()) else {
@@ -175,6 +176,37 @@ fn of_ended(finding: &Finding) -> Option<Drawing> {
             text,
         }],
         mark: into.map(|into| (into, access.to_owned())),
+    })
+}
+
+/// What was mapped, and what was to be unmapped of it. Nothing where the two are far from each other.
+fn of_unmap(finding: &Finding) -> Option<Drawing> {
+    let mapping = &finding.mappings.first()?.facts;
+    let extent = |facts: &Facts| facts.number("iova").zip(facts.number("size"));
+    let (mapped, asked) = (extent(mapping)?, extent(&finding.facts)?);
+    let begin = mapped.0.min(asked.0);
+    let end = |(iova, size): (u64, u64)| (iova - begin).checked_add(size);
+    let whole = end(mapped)?.max(end(asked)?);
+    if whole / 64 > mapped.1.max(asked.1) {
+        return None;
+    }
+    let (dir, text) = direction(mapping);
+    let part = |extent: (u64, u64), dir, text| {
+        Some(Part {
+            start: extent.0 - begin,
+            end: end(extent)?,
+            dir,
+            text,
+        })
+        .filter(|part| part.start < part.end)
+    };
+    let asked = part(asked, "asked", "this was to be unmapped".to_owned());
+    Some(Drawing {
+        whole,
+        what: "the mapping and the unmap".to_owned(),
+        page: None,
+        parts: part(mapped, dir, text).into_iter().chain(asked).collect(),
+        mark: None,
     })
 }
 
