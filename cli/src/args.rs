@@ -407,10 +407,10 @@ pub struct BudgetArgs {
 /// Output of `dmasan report`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// For people: each report, then a table, with one row for what repeats.
     #[default]
     Text,
-    /// For programs.
+    /// For programs: all that was read.
     Json,
     /// One page for a browser, which needs no network and runs no script.
     Html,

@@ -460,7 +460,8 @@ fn the_documented_samples_are_true() {
         docs.contains(&format!("```\n{}\n```\n", sample.trim_end())),
         "docs/reports.md shows another report than mapped-at.log"
     );
-    let (_, rest) = docs.split_once("```json\n").unwrap();
+    let (_, rest) = docs.split_once("\n## JSON\n").unwrap();
+    let (_, rest) = rest.split_once("```json\n").unwrap();
     let (sample, _) = rest.split_once("```").unwrap();
     let sample = json::from_str(sample).unwrap();
     assert_eq!(

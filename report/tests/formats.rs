@@ -238,6 +238,59 @@ fn findings_outside_of_steps_are_cases_of_their_own() {
     assert_eq!((cases.len(), suites.number("failures")), (1, 1));
 }
 
+/// All that is in the sample is in the whole, at the same place.
+fn assert_part_of(sample: &Value, whole: &Value) {
+    match (sample, whole) {
+        (Value::Object(sample), Value::Object(whole)) => sample
+            .iter()
+            .for_each(|(key, value)| assert_part_of(value, &whole[key])),
+        (Value::Array(sample), Value::Array(whole)) => {
+            assert!(sample.len() <= whole.len());
+            sample
+                .iter()
+                .zip(whole)
+                .for_each(|(sample, whole)| assert_part_of(sample, whole));
+        }
+        _ => assert_eq!(sample, whole),
+    }
+}
+
+#[test]
+fn the_documented_samples_are_true() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_to_string(root.join("../docs/reports.md")).unwrap();
+    let report = |name: &str| {
+        let path = root.join(format!("tests/data/{name}.log"));
+        parse(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let sample = |begin: &str| {
+        let (_, rest) = docs.split_once(begin).unwrap();
+        let (_, rest) = rest.split_once("\n```").unwrap();
+        let (_, rest) = rest.split_once('\n').unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+
+    for name in ["mapped-at", "interleaved"] {
+        let style = Style {
+            brief: true,
+            ..Style::default()
+        };
+        let text = text::to_string(&report(name), style);
+        let table = text.split("\n\n").find(|part| part.contains("memory"));
+        let table = format!("```\n{}\n```", table.unwrap());
+        assert!(docs.contains(&table), "{table}");
+    }
+
+    let shown: Value = serde_json::from_str(&sample("#### SARIF")).unwrap();
+    let whole: Value = serde_json::from_str(&sarif::to_string(&report("mapped-at"))).unwrap();
+    assert_part_of(&shown, &whole);
+
+    let whole = junit::to_string(&report("mapped-at-panic"));
+    let shown = sample("#### JUnit XML");
+    let (begin, end) = shown.split_once("...\n").unwrap();
+    assert!(whole.starts_with(begin) && whole.ends_with(end), "{shown}");
+}
+
 /// What a device, a driver or a task may be called: markup, controls, ends of sections.
 fn name() -> impl Strategy<Value = String> {
     let part = prop_oneof![
