@@ -88,12 +88,12 @@ pub(crate) fn remark(text: &str) -> Option<Remark<'_>> {
 }
 
 /// Takes `edu 0000:00:03.0: the device can ...` apart: driver and device. Messages of drivers look the same, so the
-/// device has to be compared with that of the mapping.
+/// device has to be compared with that of the mapping. A device may have lost its driver.
 pub(crate) fn of_device(text: &str) -> Option<(&str, &str)> {
     let (who, what) = text.split_once(": ")?;
     let (driver, device) = who.split_once(' ')?;
-    let words = |word: &str| !word.is_empty() && !word.contains(char::is_whitespace);
-    let found = words(driver) && words(device) && !what.trim().is_empty();
+    let word = |word: &str| !word.contains(char::is_whitespace);
+    let found = word(driver) && word(device) && !device.is_empty() && !what.trim().is_empty();
     found.then_some((driver, device))
 }
 
@@ -157,6 +157,8 @@ mod tests {
     #[case("edu 0000:00:03.0: the device can WRITE", Some(("edu", "0000:00:03.0")))]
     #[case("e1000e 0000:00:02.0 eth0: NIC Link is Down", None)]
     #[case("usb 1-1: new device", Some(("usb", "1-1")))]
+    #[case(" 0000:00:03.0: the device can WRITE", Some(("", "0000:00:03.0")))]
+    #[case(" [iova=0x1] [phys=0x2]", None)]
     #[case("iommu: Detected page leak!", None)]
     #[case("edu 0000:00:03.0:", None)]
     fn of_devices(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {

@@ -54,8 +54,10 @@ fn rule(class: &Class) -> Rule {
         first.into_iter().chain(letters).collect::<String>()
     };
     let (summary, advice) = (class.summary(), class.advice());
+    let name: String = id.split('-').map(capital).collect();
     Rule {
-        name: id.split('-').map(capital).collect(),
+        // A name that is no other is to be left out.
+        name: Some(name).filter(|name| *name != id),
         id,
         short_description: Message::new(summary),
         full_description: Message::new(format!("{summary} {advice}")),

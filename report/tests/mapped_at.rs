@@ -136,6 +136,18 @@ fn an_ended_mapping_and_what_came_after() {
 }
 
 #[test]
+fn a_device_without_driver() {
+    let lines = messages(0).join("\n");
+    let lines = lines
+        .replace("edu 0000", " 0000")
+        .replace("[driver=edu]", "[driver=]");
+    let finding = one(&lines.lines().collect::<Vec<_>>());
+    let note = " 0000:00:03.0: the device can WRITE 1500 bytes at offset 64";
+    assert_eq!(finding.notes, [note.trim_start()]);
+    assert_eq!(finding.mappings[0].facts.value("driver"), Some(""));
+}
+
+#[test]
 fn messages_of_others_are_no_notes() {
     for nth in 0..4 {
         let (mut lines, plain) = (messages(nth), one(&messages(nth)));
@@ -163,16 +175,28 @@ fn messages_of_others_are_no_notes() {
     }
 }
 
-/// As much of the mappings is read as the log shows.
-#[test]
-fn a_report_cut_anywhere_keeps_what_there_is() {
+/// As much of the mappings is read as the log shows, and nothing of what ended it.
+#[rstest]
+#[case::log_ends("", CutBy::LogEnd)]
+#[case::panic(
+    "Kernel panic - not syncing: x\nCPU: 1 UID: 0 PID: 9 Comm: y Not tainted 7.3.4 #1\nCall Trace:\n panic+0x1/0x2\n\
+     mapped at:\n[device=z]\nhint: z",
+    CutBy::Panic
+)]
+#[case::oops("Oops: 0002 [#1] SMP\nRIP: 0010:f+0x1/0x2\nhint: z", CutBy::Oops)]
+#[case::reboot("Linux version 7.3.4 (x)\nhint: z", CutBy::Reboot)]
+fn a_report_cut_anywhere_keeps_what_there_is(#[case] after: &str, #[case] by: CutBy) {
     for nth in 0..4 {
         let lines = messages(nth);
         let whole = one(&lines);
         for end in 2..lines.len() {
-            let finding = one(&lines[..end]);
-            assert_eq!(finding.cut.unwrap().by, CutBy::LogEnd);
+            let mut cut: Vec<_> = lines[..end].iter().map(String::as_str).collect();
+            cut.extend(after.lines());
+            let finding = one(&cut);
+            assert_eq!(finding.cut.unwrap().by, by);
             assert_eq!(finding.class, whole.class);
+            assert!(whole.notes.starts_with(&finding.notes));
+            assert!(finding.hint.is_none() || finding.hint == whole.hint);
             let headings = lines[..end].iter().filter(|l| *l == "mapped at:").count();
             assert_eq!(finding.mappings.len(), headings, "{end} lines");
             for (cut, whole) in finding.mappings.iter().zip(&whole.mappings) {

@@ -32,7 +32,7 @@ impl Block {
         match (text.trim_end(), self.section) {
             (MAPPED, _) => self.begin_mapping(),
             (UNMAPPED, Section::Mapping(_)) => self.end_mapping(),
-            _ if is_indented(text) => return false,
+            _ if is_indented(text) => return self.said(text),
             _ => return self.mapping_facts(text) || self.remark(text) || self.said(text),
         }
         true
@@ -134,7 +134,7 @@ impl Block {
         if !(below_facts && begins && of_device(text).is_some()) {
             return false;
         }
-        if self.said.len() < MAX_NOTES {
+        if self.said.len() < MAX_NOTES / 2 {
             self.said.push(clip(text.trim_end()));
         }
         true
@@ -156,6 +156,8 @@ impl Block {
                 || text.contains(": the device can ")
         };
         said.retain(|text| mine(text));
+        said.iter_mut()
+            .for_each(|text| *text = text.trim().to_owned());
         said.append(&mut finding.notes);
         said.truncate(MAX_NOTES);
         finding.notes = said;
