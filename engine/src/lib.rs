@@ -28,12 +28,15 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod chains;
 pub mod check;
 pub mod counts;
 pub mod direct;
 pub mod gate;
 pub mod geometry;
+pub mod mapped_at;
 #[cfg(feature = "model")]
 pub mod model;
+pub mod origin;
 pub mod primitive;
 pub mod report;

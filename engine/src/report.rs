@@ -17,15 +17,24 @@ pub enum Class {
     /// A domain of the DMA API was freed while it still mapped memory, which no device can reach
     /// any more: whoever mapped it never unmapped it.
     DomainLeak,
+    /// An object went back to its slab cache while a device could still reach it.
+    ObjectFreeWhileMapped,
+    /// An object was handed out while a device could reach it.
+    ObjectAllocWhileMapped,
+    /// A driver left its device, and left mappings.
+    UnbindLeak,
 }
 
 impl Class {
     /// All classes.
-    pub const ALL: [Class; 4] = [
+    pub const ALL: [Class; 7] = [
         Class::FreeWhileMapped,
         Class::AllocWhileMapped,
         Class::CountImbalance,
         Class::DomainLeak,
+        Class::ObjectFreeWhileMapped,
+        Class::ObjectAllocWhileMapped,
+        Class::UnbindLeak,
     ];
 
     /// The name in the title of a report.
@@ -35,6 +44,9 @@ impl Class {
             Class::AllocWhileMapped => "alloc-while-mapped",
             Class::CountImbalance => "count-imbalance",
             Class::DomainLeak => "domain-leak",
+            Class::ObjectFreeWhileMapped => "object-free-while-mapped",
+            Class::ObjectAllocWhileMapped => "object-alloc-while-mapped",
+            Class::UnbindLeak => "unbind-leak",
         }
     }
 
@@ -44,7 +56,7 @@ impl Class {
     }
 }
 
-/// What the page allocator was doing.
+/// What an allocator was doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Handing pages out.
@@ -60,6 +72,14 @@ impl Event {
             _ if count < 0 => Class::CountImbalance,
             Event::Alloc => Class::AllocWhileMapped,
             Event::Free => Class::FreeWhileMapped,
+        }
+    }
+
+    /// The class of an object that is mapped.
+    pub const fn object_class(self) -> Class {
+        match self {
+            Event::Alloc => Class::ObjectAllocWhileMapped,
+            Event::Free => Class::ObjectFreeWhileMapped,
         }
     }
 
@@ -125,14 +145,33 @@ impl fmt::Display for Facts<'_> {
     }
 }
 
-fn write_task(f: &mut fmt::Formatter<'_>, cpu: u32, comm: &str, pid: i32) -> fmt::Result {
+pub(super) fn write_task(
+    f: &mut fmt::Formatter<'_>,
+    cpu: u32,
+    comm: &str,
+    pid: i32,
+) -> fmt::Result {
     write!(f, "[cpu={cpu}] [task=")?;
     for c in comm.chars() {
-        // Whatever a task calls itself, the line stays one line of pairs.
-        let unsafe_here = c.is_whitespace() || c.is_control() || matches!(c, '[' | ']' | '/' | '=');
-        fmt::Write::write_char(f, if unsafe_here { '_' } else { c })?;
+        let c = if c == '/' { '_' } else { c };
+        fmt::Write::write_char(f, of_word(c))?;
     }
     write!(f, "/{pid}]")
+}
+
+/// Writes a name that somebody else has chosen, such that a line stays one line of pairs.
+pub(super) fn write_word(f: &mut fmt::Formatter<'_>, word: &str) -> fmt::Result {
+    word.chars()
+        .try_for_each(|c| fmt::Write::write_char(f, of_word(c)))
+}
+
+fn of_word(c: char) -> char {
+    let is_unsafe = c.is_whitespace() || c.is_control() || matches!(c, '[' | ']' | '=');
+    if is_unsafe {
+        '_'
+    } else {
+        c
+    }
 }
 
 /// The line above the ranges of a [`Class::DomainLeak`].
@@ -194,6 +233,7 @@ pub fn is_sanitizer(symbol: &str) -> bool {
     const CRATE: &[u8] = b"iommu_debug_pagealloc";
     let is_ours = |name: &[u8]| name.windows(CRATE.len()).any(|part| part == CRATE);
     symbol.starts_with("__iommu_debug_")
+        || symbol.starts_with("iommu_debug_")
         || symbol.starts_with("stack_trace_save")
         || symbol.starts_with("_R") && is_ours(symbol.as_bytes())
 }
@@ -344,6 +384,7 @@ mod tests {
             "vfree",
             "iommu_domain_free",
             "__iommu_debug_check_freed",
+            "iommu_debug_check_range",
             "_RNvNtCs3dLkr2Fmstq_21iommu_debug_pagealloc6report6report",
         ] {
             assert!(is_allocator(name), "{name}");

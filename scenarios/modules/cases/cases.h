@@ -39,8 +39,19 @@ int case_last_address(struct device *dev, bool bug);
 int case_no_memory(struct device *dev, bool bug);
 int case_offline(struct device *dev, bool bug);
 int case_race(struct device *dev, bool bug);
+int case_object(struct device *dev, bool bug);
+int case_object_large(struct device *dev, bool bug);
+int case_object_cache(struct device *dev, bool bug);
+int case_object_bulk(struct device *dev, bool bug);
+int case_object_rcu(struct device *dev, bool bug);
+int case_object_skb(struct device *dev, bool bug);
+int case_object_again(struct device *dev, bool bug);
+int case_owned_page(struct device *dev, bool bug);
+int case_owned_sg(struct device *dev, bool bug);
+int case_owned_buffers(struct device *dev, bool bug);
 
 /* Run once probe() is done and its locks are released. */
+int case_unbound(struct pci_dev *pdev, bool bug);
 int case_removed(struct pci_dev *pdev, bool bug);
 int case_group_type(struct pci_dev *pdev, bool bug);
 

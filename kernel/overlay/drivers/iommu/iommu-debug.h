@@ -9,6 +9,7 @@
 #include <linux/percpu-defs.h>
 #include <linux/types.h>
 
+struct device;
 struct iommu_domain;
 
 /* Consecutive memory, or PHYS_ADDR_MAX for what is not mapped. */
@@ -89,6 +90,14 @@ void __iommu_debug_domain_freed(struct iommu_debug_teardown *teardown);
 void iommu_debug_init(void);
 #endif
 
+/* What is known of a device for as long as its mappings live. */
+struct iommu_debug_device {
+	char name[32];
+	char driver[32];
+	/* Of a PCI device, on the bus; or -1. */
+	int requester;
+};
+
 /*
  * Between the parts of drivers/iommu/debug-pagealloc/ that are Rust and what
  * has to be C: here because bindgen reads this header.
@@ -97,6 +106,8 @@ extern bool iommu_debug_wanted;
 void iommu_debug_enable(void);
 void iommu_debug_check_alloc(unsigned long pfn, unsigned int pages);
 void iommu_debug_check_free(unsigned long pfn, unsigned int pages);
+void iommu_debug_check_origin(unsigned long pfn, unsigned int pages,
+			      bool is_free);
 struct iommu_debug_traffic iommu_debug_traffic_sum(void);
 void *iommu_debug_alloc_counters(unsigned long section, size_t size);
 bool iommu_debug_present(unsigned long section);
@@ -104,6 +115,27 @@ void iommu_debug_watch_memory(void);
 void iommu_debug_resched(void);
 void iommu_debug_add_pages(unsigned long first, unsigned long pages);
 void iommu_debug_dump_page_owner(unsigned long pfn);
+extern bool iommu_debug_origin_wanted;
+extern unsigned int iommu_debug_origin_entries;
+void iommu_debug_origin_enable(const u32 *pages, const u32 *large,
+			       unsigned long mask);
+void *iommu_debug_zalloc(size_t size);
+unsigned long iommu_debug_lock(unsigned int which);
+void iommu_debug_unlock(unsigned int which, unsigned long flags);
+unsigned long iommu_debug_virt(phys_addr_t phys);
+u64 iommu_debug_now(void);
+unsigned int iommu_debug_fetch_stack(u32 handle, unsigned long *entries,
+				     unsigned int count);
+void iommu_debug_describe_device(struct device *dev,
+				 struct iommu_debug_device *info);
+void iommu_debug_dma_add(struct device *dev, phys_addr_t phys, size_t size,
+			 int dir, dma_addr_t addr, unsigned int kind,
+			 u32 stack);
+void iommu_debug_dma_remove(struct device *dev, dma_addr_t addr, size_t size,
+			    unsigned int kind, bool range);
+void iommu_debug_check_range(unsigned long object, phys_addr_t phys,
+			     size_t size, const char *cache, bool is_free);
+void iommu_debug_unbound(struct device *dev, const char *driver);
 int iommu_debug_late_init(void);
 #if IS_ENABLED(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)
 int iommu_debug_test_count(unsigned long pfn);

@@ -16,10 +16,14 @@
 
 mod ahead;
 mod boot;
+mod devices;
 mod domain;
 mod engine;
 #[cfg(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)]
 mod kunit;
+mod locked;
+mod origin;
+mod origin_report;
 mod primitive;
 mod report;
 mod sections;
@@ -237,6 +241,9 @@ pub unsafe extern "C" fn iommu_debug_init() {
         }
         // SAFETY: Called in process context, once.
         unsafe { bindings::iommu_debug_watch_memory() };
+        if let Err(error) = origin::init() {
+            pr_warn!("no memory to tell who mapped: {error:?}\n");
+        }
         // SAFETY: Called in process context, with no locks held.
         unsafe { bindings::iommu_debug_enable() };
     }

@@ -10,7 +10,7 @@ use crate::{
     engine::{
         addr::Pfn,
         check::{Hit, Intent},
-        gate::{hash_stack, Gate, Site},
+        gate::{hash_stack, Gate, Held, Site},
         report::{
             is_allocator,
             is_sanitizer,
@@ -26,6 +26,8 @@ use crate::{
             TITLE, //
         },
     },
+    origin,
+    origin_report,
     sections::GEOMETRY,
     stats::STATS,
     COUNTS, //
@@ -44,7 +46,7 @@ static GATE: Gate = Gate::new();
 const DEPTH: usize = 32;
 
 /// The call stack of an alloc or free.
-struct Stack {
+pub(crate) struct Stack {
     entries: [c_ulong; DEPTH],
     len: usize,
     /// Index of the first function that belongs to neither the sanitizer nor an allocator.
@@ -52,11 +54,26 @@ struct Stack {
 }
 
 impl Stack {
-    fn here() -> Stack {
+    /// Where the current task is.
+    pub(crate) fn here() -> Stack {
         let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
         // SAFETY: The pointer is valid for writes of `DEPTH` entries.
         let len = unsafe { bindings::stack_trace_save(entries.as_mut_ptr(), DEPTH as u32, 0) };
-        let len = (len as usize).min(DEPTH);
+        Stack::of(entries, len as usize)
+    }
+
+    /// What was saved in the stack depot.
+    pub(crate) fn saved(handle: u32) -> Stack {
+        let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
+        // SAFETY: The pointer is valid for writes of `DEPTH` entries.
+        let len = unsafe {
+            bindings::iommu_debug_fetch_stack(handle, entries.as_mut_ptr(), DEPTH as u32)
+        };
+        Stack::of(entries, len as usize)
+    }
+
+    fn of(entries: [c_ulong; DEPTH], len: usize) -> Stack {
+        let len = len.min(DEPTH);
         let known = entries.get(..len).unwrap_or(&[]);
         let culprit = known
             .iter()
@@ -74,8 +91,13 @@ impl Stack {
         self.entries.get(self.culprit..self.len).unwrap_or(&[])
     }
 
+    /// A number for the site: the frames from the one that is to blame.
+    pub(crate) fn hash(&self) -> u64 {
+        hash_stack(self.callers().iter().map(|&e| e as u64))
+    }
+
     /// All frames but those of the sanitizer itself.
-    fn frames(&self) -> impl Iterator<Item = c_ulong> + '_ {
+    pub(crate) fn frames(&self) -> impl Iterator<Item = c_ulong> + '_ {
         let internal = self.entries.get(..self.culprit).unwrap_or(&[]);
         let skip = internal
             .iter()
@@ -106,7 +128,7 @@ fn with_symbol<R>(entry: c_ulong, then: impl FnOnce(&str) -> R) -> R {
 }
 
 /// Prints one line, without the prefix that `pr_err!` puts before it.
-fn line(args: fmt::Arguments<'_>) {
+pub(crate) fn line(args: fmt::Arguments<'_>) {
     // SAFETY: `%pA` takes a pointer to format arguments, which are valid for the call.
     unsafe {
         bindings::_printk(
@@ -116,22 +138,43 @@ fn line(args: fmt::Arguments<'_>) {
     };
 }
 
-fn symbol_line(entry: c_ulong) {
+/// Prints the line of one frame.
+pub(crate) fn symbol_line(entry: c_ulong) {
     // SAFETY: `%pS` takes a pointer of any value.
     unsafe { bindings::_printk(c"\x013 %pS\n".as_char_ptr(), entry as *const c_void) };
 }
 
+/// Keeps other reports out while one is printed; `None` if this one is to be dropped, which is
+/// counted.
+pub(crate) fn enter() -> Option<Held<'static>> {
+    let held = GATE.enter(Task::current_raw() as u64);
+    if held.is_none() {
+        STATS.turned_away.add(1);
+    }
+    held
+}
+
+/// The first line of a report.
+pub(crate) fn begin() {
+    line(fmt!("{RULER}"));
+}
+
+/// Prints the page's owner if the kernel knows it.
+pub(crate) fn dump_page_owner(page: Pfn) {
+    // SAFETY: The page has counters, or was mapped: so it has a `struct page`.
+    unsafe { bindings::iommu_debug_dump_page_owner(page.0 as c_ulong) };
+}
+
 /// Reports pages that are a finding: once, and unless they belong to the report before.
 pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &Intent<'_>) {
-    let Some(gate) = GATE.enter(Task::current_raw() as u64) else {
-        STATS.turned_away.add(1);
+    let Some(gate) = enter() else {
         return;
     };
     let stack = Stack::here();
     let site = Site {
         // Not the task's address: the next task may have the same.
         pid: current_pid(),
-        stack: hash_stack(stack.callers().iter().map(|&e| e as u64)),
+        stack: stack.hash(),
     };
     let is_mapped = |pfn| COUNTS.count(pfn).is_some_and(|count| count != 0);
     let more = gate.continues(site, hit, |pfn| COUNTS.is_reported(pfn), is_mapped);
@@ -140,68 +183,93 @@ pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &I
         STATS.continued.add(1);
         return;
     }
+    let (phys, size) = (
+        first.0 << GEOMETRY.page_shift(),
+        pages << GEOMETRY.page_shift(),
+    );
+    let mappers = origin::get().map(|origin| (origin, origin.claim(phys, size)));
+    if mappers
+        .as_ref()
+        .is_some_and(|(_, found)| found.are_known(hit.count))
+    {
+        STATS.repeated.add(1);
+        return;
+    }
     gate.remember(site, hit);
     STATS.findings.add(1);
 
-    print(first, pages, event, hit, &stack);
+    print(first, pages, event, hit, &stack, mappers);
 }
 
-fn print(first: Pfn, pages: u64, event: Event, hit: &Hit, stack: &Stack) {
+fn print(
+    first: Pfn,
+    pages: u64,
+    event: Event,
+    hit: &Hit,
+    stack: &Stack,
+    mappers: Option<(&origin::Origin, origin::Found)>,
+) {
     let class = event.class(hit.count);
+    let (phys, size) = (
+        first.0 << GEOMETRY.page_shift(),
+        pages << GEOMETRY.page_shift(),
+    );
     line(fmt!("{RULER}"));
     title(fmt!("{TITLE}{}", class.name()), stack);
-    with_comm(|comm| {
-        // The engine's `Display` is that of `core`, not the kernel's own.
-        line(core::format_args!(
-            "{}",
-            Facts {
-                pfn: first.0,
-                phys: first.0 << GEOMETRY.page_shift(),
-                order: pages.next_power_of_two().trailing_zeros(),
-                pages,
-                mapped: hit.mapped,
-                first: hit.first.0,
-                last: hit.last.0,
-                count: hit.count,
-                // SAFETY: Any context; the CPU may change right after.
-                cpu: unsafe { bindings::raw_smp_processor_id() },
-                comm,
-                pid: current_pid(),
-            }
-        ))
-    });
+    // The engine's `Display` is that of `core`, not the kernel's own.
+    line(core::format_args!(
+        "{}",
+        Facts {
+            pfn: first.0,
+            phys: first.0 << GEOMETRY.page_shift(),
+            order: pages.next_power_of_two().trailing_zeros(),
+            pages,
+            mapped: hit.mapped,
+            first: hit.first.0,
+            last: hit.last.0,
+            count: hit.count,
+            cpu: cpu(),
+            comm: text(&current_comm()),
+            pid: current_pid(),
+        }
+    ));
     line(fmt!("{REFERENCE_LINE}"));
+    if let Some((origin, found)) = &mappers {
+        origin_report::mapped_how(origin, phys, size, found);
+    }
     line(fmt!(""));
     line(fmt!("{}", event.heading()));
     stack.frames().for_each(symbol_line);
-    // SAFETY: The page has counters, so it has a `struct page`.
-    unsafe { bindings::iommu_debug_dump_page_owner(hit.first.0 as c_ulong) };
+    if let Some((origin, found)) = &mappers {
+        origin_report::mapped_by(origin, Some((phys, size)), found);
+    }
+    dump_page_owner(hit.first);
+    if let Some((origin, found)) = &mappers {
+        line(fmt!(""));
+        origin_report::others(origin, class, found);
+    }
     finish();
 }
 
 /// Reports what a domain of the DMA API still mapped when it was freed.
 pub(crate) fn report_domain(state: &bindings::iommu_debug_teardown) {
-    let Some(_gate) = GATE.enter(Task::current_raw() as u64) else {
-        STATS.turned_away.add(1);
+    let Some(_gate) = enter() else {
         return;
     };
     STATS.findings.add(1);
     let stack = Stack::here();
     line(fmt!("{RULER}"));
     title(fmt!("{TITLE}{}", Class::DomainLeak.name()), &stack);
-    with_comm(|comm| {
-        line(core::format_args!(
-            "{}",
-            DomainFacts {
-                pages: state.pages,
-                ranges: state.ranges,
-                // SAFETY: Any context; the CPU may change right after.
-                cpu: unsafe { bindings::raw_smp_processor_id() },
-                comm,
-                pid: current_pid(),
-            }
-        ))
-    });
+    line(core::format_args!(
+        "{}",
+        DomainFacts {
+            pages: state.pages,
+            ranges: state.ranges,
+            cpu: cpu(),
+            comm: text(&current_comm()),
+            pid: current_pid(),
+        }
+    ));
     line(fmt!(""));
     line(fmt!("{STILL_MAPPED}"));
     for range in state.range.iter().take(state.ranges as usize) {
@@ -221,7 +289,7 @@ pub(crate) fn report_domain(state: &bindings::iommu_debug_teardown) {
 }
 
 /// The end of a report, and what comes of it.
-fn finish() {
+pub(crate) fn finish() {
     line(fmt!(""));
     // SAFETY: The argument is a log level.
     unsafe { bindings::dump_stack_print_info(bindings::KERN_ERR.as_ptr()) };
@@ -236,7 +304,8 @@ fn finish() {
     }
 }
 
-fn title(text: fmt::Arguments<'_>, stack: &Stack) {
+/// Prints the title; it names the function that is to blame.
+pub(crate) fn title(text: fmt::Arguments<'_>, stack: &Stack) {
     let entry = stack.callers().first().copied().unwrap_or(0);
     // SAFETY: `%pA` takes a pointer to format arguments, which are valid for the call; `%pS` takes
     // a pointer of any value.
@@ -250,16 +319,26 @@ fn title(text: fmt::Arguments<'_>, stack: &Stack) {
 }
 
 /// The process id of the current task.
-fn current_pid() -> i32 {
+pub(crate) fn current_pid() -> i32 {
     // SAFETY: The current task exists while it runs, and its id does not change.
     unsafe { (*Task::current_raw()).pid }
 }
 
-/// Calls `then` with the name of the current task.
-fn with_comm(then: impl FnOnce(&str)) {
+/// The name of the current task, ended by a zero.
+pub(crate) fn current_comm() -> [u8; 16] {
     // SAFETY: The current task exists while it runs. Its name may be changed meanwhile; it is
     // always terminated, and each byte is copied once.
-    let comm = unsafe { (&raw const (*Task::current_raw()).comm).read_volatile() };
-    let len = comm.iter().position(|&b| b == 0).unwrap_or(comm.len());
-    then(core::str::from_utf8(comm.get(..len).unwrap_or(&[])).unwrap_or("?"))
+    unsafe { (&raw const (*Task::current_raw()).comm).read_volatile() }
+}
+
+/// The text of a name that is ended by a zero.
+pub(crate) fn text(name: &[u8]) -> &str {
+    let len = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+    core::str::from_utf8(name.get(..len).unwrap_or(&[])).unwrap_or("?")
+}
+
+/// The current CPU, which may be another one right after.
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: Any context.
+    unsafe { bindings::raw_smp_processor_id() }
 }

@@ -7,6 +7,7 @@
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/init.h>
+#include <linux/iommu-debug-dma.h>
 #include <linux/kstrtox.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
@@ -15,6 +16,7 @@
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/sched.h>
+#include <linux/string.h>
 #include <linux/vmalloc.h>
 
 #include "../iommu-debug.h"
@@ -27,10 +29,20 @@ EXPORT_SYMBOL_GPL(__iommu_debug_cleared);
 EXPORT_SYMBOL_GPL(__iommu_debug_domain_leaf);
 
 bool iommu_debug_wanted __ro_after_init;
+bool iommu_debug_origin_wanted __ro_after_init;
 
 static int __init iommu_debug_param(char *value)
 {
-	return kstrtobool(value, &iommu_debug_wanted);
+	iommu_debug_origin_wanted = value && !strcmp(value, "origin");
+	if (iommu_debug_origin_wanted) {
+		iommu_debug_wanted = true;
+		return 0;
+	}
+	if (!kstrtobool(value, &iommu_debug_wanted))
+		return 0;
+	pr_warn("iommu: debug-pagealloc: \"%s\" is none of 0, 1 and origin: off\n", value ?: "");
+	iommu_debug_wanted = false;
+	return 0;
 }
 early_param("iommu.debug_pagealloc", iommu_debug_param);
 
@@ -64,12 +76,16 @@ void __iommu_debug_check_unmapped(const struct page *page, int numpages)
 {
 	this_cpu_inc(iommu_debug_traffic.checks);
 	iommu_debug_check_alloc(page_to_pfn(page), numpages);
+	if (iommu_debug_origin_enabled())
+		iommu_debug_check_origin(page_to_pfn(page), numpages, false);
 }
 
 void __iommu_debug_check_freed(const struct page *page, int numpages)
 {
 	this_cpu_inc(iommu_debug_traffic.checks);
 	iommu_debug_check_free(page_to_pfn(page), numpages);
+	if (iommu_debug_origin_enabled())
+		iommu_debug_check_origin(page_to_pfn(page), numpages, true);
 }
 
 /* Memory that stays; its physical pages are as close to the section as can be. */

@@ -6,6 +6,7 @@
 
 use crate::{
     engine::{counts::Totals, primitive::Long},
+    origin,
     sections::{Sections, GEOMETRY},
     COUNTS,
     DIRECT, //
@@ -18,6 +19,8 @@ pub(crate) struct Stats {
     pub(crate) findings: Long,
     /// Events that belong to the report before and were not printed again.
     pub(crate) continued: Long,
+    /// Bugs that had been reported before, by class, site and site of the map.
+    pub(crate) repeated: Long,
     /// Events that could not be reported because another report was being printed for too long, or
     /// by the same task.
     pub(crate) turned_away: Long,
@@ -41,6 +44,7 @@ pub(crate) struct Stats {
 pub(crate) static STATS: Stats = Stats {
     findings: Long::new(0),
     continued: Long::new(0),
+    repeated: Long::new(0),
     turned_away: Long::new(0),
     skipped: Long::new(0),
     bad_ranges: Long::new(0),
@@ -76,7 +80,7 @@ impl Stats {
         let (direct_ranges, direct_pages) = DIRECT.totals();
         // SAFETY: Any context.
         let traffic = unsafe { bindings::iommu_debug_traffic_sum() };
-        let rows: [(&str, i64); 24] = [
+        let rows: [(&str, i64); 25] = [
             ("maps", traffic.maps as i64),
             ("mapped_bytes", traffic.mapped as i64),
             ("unmaps", traffic.unmaps as i64),
@@ -84,6 +88,7 @@ impl Stats {
             ("checks", traffic.checks as i64),
             ("findings", self.findings.load() as i64),
             ("findings_continued", self.continued.load() as i64),
+            ("findings_repeated", self.repeated.load() as i64),
             ("findings_turned_away", self.turned_away.load() as i64),
             ("pages_mapped", totals.mapped as i64),
             ("pages_negative", totals.negative as i64),
@@ -102,6 +107,8 @@ impl Stats {
             ("sections", sections),
             ("counter_bytes", sections * COUNTER_BYTES),
         ];
+        let origin = origin::get().map(|origin| origin.stats());
+        let rows = Iterator::chain(rows.into_iter(), origin.into_iter().flatten());
         for (name, value) in rows {
             writeln!(f, "{name}: {value}")?;
         }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! A hash table in memory of fixed size: what is full stays full, and nothing is allocated.
+//!
+//! The caller supplies the memory and the lock.
+
+use core::ops::DerefMut;
+
+/// "No node": links are indices plus one, so that zeroed memory is an empty table.
+const NONE: u32 = 0;
+
+/// A value in a [`Chains`], or room for one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Node<T> {
+    next: u32,
+    value: T,
+}
+
+/// Values by hash. Several may have the same hash, and even be equal.
+#[derive(Debug)]
+pub struct Chains<H, N> {
+    heads: H,
+    nodes: N,
+    /// Nodes that were taken out, linked by `next`.
+    free: u32,
+    /// How many nodes were ever in use: those behind are free too, and have never been linked.
+    fresh: u32,
+    len: u32,
+}
+
+impl<T, H, N> Chains<H, N>
+where
+    T: Copy + 'static,
+    H: DerefMut<Target = [u32]>,
+    N: DerefMut<Target = [Node<T>]>,
+{
+    /// An empty table. All `heads` have to be 0, and there should be about as many as `nodes`; a
+    /// table without any takes nothing.
+    pub fn new(heads: H, nodes: N) -> Chains<H, N> {
+        Chains {
+            heads,
+            nodes,
+            free: NONE,
+            fresh: 0,
+            len: 0,
+        }
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Puts `value` in, unless the table is full; tells where it is until it is taken out.
+    pub fn insert(&mut self, hash: u64, value: T) -> Option<u32> {
+        let bucket = self.bucket(hash)?;
+        let head = self.heads.get_mut(bucket)?;
+        let slot = if self.free != NONE {
+            let slot = self.free - 1;
+            self.free = self.nodes.get(slot as usize)?.next;
+            slot
+        } else {
+            self.fresh
+        };
+        *self.nodes.get_mut(slot as usize)? = Node { next: *head, value };
+        if slot == self.fresh {
+            self.fresh += 1;
+        }
+        *head = slot + 1;
+        self.len += 1;
+        Some(slot)
+    }
+
+    /// The values with this hash, and others that share their chain; the newest first.
+    pub fn entries(&self, hash: u64) -> impl Iterator<Item = (u32, &T)> {
+        let head = self.bucket(hash).and_then(|bucket| self.heads.get(bucket));
+        self.follow(head.copied().unwrap_or(NONE))
+    }
+
+    /// The value that is at `slot`, or was there last.
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        Some(&mut self.nodes.get_mut(slot as usize)?.value)
+    }
+
+    /// Takes out the value of the chain that `rank` likes best; none that it gives 0.
+    pub fn take(&mut self, hash: u64, mut rank: impl FnMut(&T) -> u32) -> Option<(u32, T)> {
+        let mut best = (0, None);
+        for (slot, value) in self.entries(hash) {
+            let rank = rank(value);
+            if rank > best.0 {
+                best = (rank, Some((slot, *value)));
+            }
+        }
+        let (slot, value) = best.1?;
+        self.unlink(hash, slot)?;
+        Some((slot, value))
+    }
+
+    /// Calls `each` with all values.
+    pub fn for_each(&mut self, mut each: impl FnMut(&mut T)) {
+        for bucket in 0..self.heads.len() {
+            let mut link = self.heads.get(bucket).copied().unwrap_or(NONE);
+            while let Some(node) = link
+                .checked_sub(1)
+                .and_then(|slot| self.nodes.get_mut(slot as usize))
+            {
+                link = node.next;
+                each(&mut node.value);
+            }
+        }
+    }
+
+    fn follow(&self, mut link: u32) -> impl Iterator<Item = (u32, &T)> {
+        core::iter::from_fn(move || {
+            let slot = link.checked_sub(1)?;
+            let node = self.nodes.get(slot as usize)?;
+            link = node.next;
+            Some((slot, &node.value))
+        })
+    }
+
+    fn unlink(&mut self, hash: u64, slot: u32) -> Option<()> {
+        let bucket = self.bucket(hash)?;
+        let next = self.nodes.get(slot as usize)?.next;
+        let mut link = *self.heads.get(bucket)?;
+        if link == slot + 1 {
+            *self.heads.get_mut(bucket)? = next;
+        } else {
+            loop {
+                let node = self.nodes.get_mut(link.checked_sub(1)? as usize)?;
+                if node.next == slot + 1 {
+                    node.next = next;
+                    break;
+                }
+                link = node.next;
+            }
+        }
+        self.nodes.get_mut(slot as usize)?.next = self.free;
+        self.free = slot + 1;
+        self.len -= 1;
+        Some(())
+    }
+
+    /// Multiplies by 2^64 / the golden ratio, whose high bits depend on all bits of `hash`.
+    fn bucket(&self, hash: u64) -> Option<usize> {
+        let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        // An integer of 32 bits times the length, so no division.
+        Some(((mixed * self.heads.len() as u64) >> 32) as usize).filter(|_| !self.heads.is_empty())
+    }
+}

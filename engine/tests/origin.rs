@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Records of live mappings against a plain list: what is found, and what the filter lets through.
+
+use dmasan_engine::chains::{Chains, Node};
+use dmasan_engine::origin::{Filter, Place, Population};
+use dmasan_engine::primitive::Word;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+type Places = Chains<Vec<u32>, Vec<Node<Place>>>;
+
+struct Records {
+    places: Places,
+    population: Population,
+    pages: Vec<Word>,
+    areas: Vec<Word>,
+    large: Word,
+}
+
+impl Records {
+    fn new(capacity: usize) -> Records {
+        let words = |n| (0..n).map(|_| Word::new(0)).collect();
+        Records {
+            places: Chains::new(vec![0; capacity], vec![Node::default(); capacity]),
+            population: Population::new(),
+            pages: words(64),
+            areas: words(16),
+            large: Word::new(0),
+        }
+    }
+
+    fn filter(&self) -> Filter<'_> {
+        Filter::new(&self.pages, &self.areas, &self.large)
+    }
+
+    fn add(&mut self, place: Place) -> bool {
+        let key = place.key();
+        self.population.add(key);
+        if self.places.insert(key.hash(), place).is_none() {
+            self.population.remove(key);
+            return false;
+        }
+        self.filter().add(place.phys, place.size);
+        true
+    }
+
+    fn remove(&mut self, place: Place) {
+        let key = place.key();
+        let taken = self.places.take(key.hash(), |&p| u32::from(p == place));
+        assert_eq!(taken.unwrap().1, place);
+        self.population.remove(key);
+        self.filter().remove(place.phys, place.size);
+    }
+
+    fn overlapping(&self, first: u64, last: u64) -> Vec<u64> {
+        let mut found: Vec<_> = self
+            .population
+            .keys(first, last)
+            .flat_map(|key| {
+                let chain = self.places.entries(key.hash());
+                // Others that share the chain come up under their own key.
+                chain.filter(move |(_, place)| place.key() == key)
+            })
+            .filter(|(_, place)| place.overlaps(first, last))
+            .map(|(_, place)| place.id)
+            .collect();
+        found.sort_unstable();
+        found
+    }
+}
+
+fn range() -> impl Strategy<Value = (u64, u64)> {
+    let size = prop_oneof![
+        1u64..5000,
+        (0u32..24).prop_map(|order| 1 << order),
+        (12u32..34, -2i64..3).prop_map(|(order, by)| (1u64 << order).wrapping_add_signed(by)),
+        Just(1 << 36),
+    ];
+    let address = prop_oneof![
+        0u64..0x10_0000,
+        0u64..0x4000_0000,
+        Just(u64::MAX - 0x1000),
+        (12u32..34).prop_map(|order| 1 << order),
+    ];
+    (address, size)
+}
+
+proptest! {
+    #[test]
+    fn whatever_overlaps_is_found(
+        steps in vec((range(), any::<Option<prop::sample::Index>>(), range()), 1..60),
+    ) {
+        let mut records = Records::new(32);
+        let mut list: Vec<Place> = Vec::new();
+        for (id, ((phys, size), remove, (asked, length))) in steps.into_iter().enumerate() {
+            if let (Some(index), false) = (remove, list.is_empty()) {
+                records.remove(list.swap_remove(index.index(list.len())));
+            } else {
+                let place = Place { phys, size, id: id as u64 };
+                let is_in = records.add(place);
+                prop_assert_eq!(is_in, list.len() < 32, "full at its capacity, not before");
+                if is_in {
+                    list.push(place);
+                }
+            }
+            prop_assert_eq!(records.places.len(), list.len());
+            // As a free would ask: at most 4M, or the walk over 4K blocks is long.
+            let last = asked.saturating_add(length.min(4 << 20) - 1);
+            let mut expected: Vec<_> =
+                list.iter().filter(|p| p.overlaps(asked, last)).map(|p| p.id).collect();
+            expected.sort_unstable();
+            let hit = records.filter().may_be_mapped(asked, last - asked + 1);
+            prop_assert!(hit || expected.is_empty(), "the filter hides a mapping");
+            prop_assert_eq!(records.overlapping(asked, last), expected);
+        }
+        for place in list {
+            records.remove(place);
+        }
+        prop_assert!(records.pages.iter().chain(&records.areas).chain([&records.large]).all(|word| word.load() == 0));
+        prop_assert!(records.places.is_empty() && records.overlapping(0, u64::MAX >> 30).is_empty());
+    }
+}
+
+#[test]
+fn one_mapped_object_does_not_hit_the_next_page() {
+    let mut records = Records::new(4);
+    records.add(Place {
+        phys: 0x5040,
+        size: 0x100,
+        id: 1,
+    });
+    assert!(records.filter().may_be_mapped(0x5800, 64), "the same page");
+    assert!(!records.filter().may_be_mapped(0x6000, 64));
+    assert_eq!(records.overlapping(0x5800, 0x583f), [] as [u64; 0]);
+    assert_eq!(records.overlapping(0x5100, 0x51ff), [1]);
+}
+
+#[test]
+fn the_best_of_equal_hashes_is_taken() {
+    let mut table: Chains<Vec<u32>, Vec<Node<u32>>> =
+        Chains::new(vec![0; 2], vec![Node::default(); 3]);
+    for value in [5, 9, 7] {
+        table.insert(1, value).unwrap();
+    }
+    assert_eq!(table.insert(1, 1), None);
+    assert_eq!(table.take(1, |&v| if v == 8 { 1 } else { 0 }), None);
+    assert_eq!(table.take(1, |&v| v).unwrap().1, 9);
+    let left: Vec<_> = table.entries(1).map(|(_, &v)| v).collect();
+    assert_eq!(left, [7, 5]);
+    // Room again, and the slot is used again.
+    assert!(table.insert(1, 2).is_some());
+    let mut all = Vec::new();
+    table.for_each(|&mut v| all.push(v));
+    all.sort_unstable();
+    assert_eq!(all, [2, 5, 7]);
+}
+
+#[test]
+fn a_table_without_memory_takes_nothing() {
+    let mut table: Chains<Vec<u32>, Vec<Node<u32>>> = Chains::new(vec![], vec![]);
+    assert_eq!(table.insert(3, 3), None);
+    assert_eq!(table.entries(3).count(), 0);
+    assert!(table.is_empty());
+}

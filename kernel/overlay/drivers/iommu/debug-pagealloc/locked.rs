@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Data behind a raw spinlock, with interrupts off: maps and unmaps come from interrupts, too.
+
+use core::cell::UnsafeCell;
+use kernel::bindings;
+
+/// A value that only one CPU at a time gets to see.
+pub(crate) struct Locked<T> {
+    lock: u32,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `with()` gives out one reference at a time, to whichever CPU.
+unsafe impl<T: Send> Sync for Locked<T> {}
+
+impl<T> Locked<T> {
+    /// `value`, behind the lock of this number.
+    ///
+    /// # Safety
+    ///
+    /// `lock` is the number of a lock in `origin.c`, and nothing else uses it.
+    pub(crate) const unsafe fn new(lock: u32, value: T) -> Locked<T> {
+        Locked {
+            lock,
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Calls `then` with the value. `then` does nothing that may come here again: it neither
+    /// allocates nor prints.
+    #[inline]
+    pub(crate) fn with<R>(&self, then: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: The number is that of a lock, by the requirement of `new()`.
+        let flags = unsafe { bindings::iommu_debug_lock(self.lock) };
+        // SAFETY: The lock is held, and is that of this value only.
+        let result = then(unsafe { &mut *self.value.get() });
+        // SAFETY: It was taken above, with these flags.
+        unsafe { bindings::iommu_debug_unlock(self.lock, flags) };
+        result
+    }
+}
