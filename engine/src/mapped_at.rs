@@ -230,12 +230,12 @@ impl fmt::Display for OthersLive<'_> {
 /// What is usually wrong, as a sentence; `None` where there is nothing to add.
 pub const fn hint(class: Class) -> Option<&'static str> {
     match class {
-        Class::FreeWhileMapped | Class::ObjectFreeWhileMapped => {
-            Some("hint: unmap before freeing, on error paths and in remove() too; stop the device before both")
-        }
-        Class::AllocWhileMapped | Class::ObjectAllocWhileMapped => {
-            Some("hint: whoever mapped this freed it before; look at the free paths of the function that mapped")
-        }
+        Class::FreeWhileMapped | Class::ObjectFreeWhileMapped => Some(
+            "hint: unmap before freeing, on error paths and in remove(), with the device stopped",
+        ),
+        Class::AllocWhileMapped | Class::ObjectAllocWhileMapped => Some(
+            "hint: it was freed while mapped, unseen; look at what frees what was mapped there",
+        ),
         Class::UnbindLeak => {
             Some("hint: remove() has to unmap what probe() and the data path have mapped")
         }

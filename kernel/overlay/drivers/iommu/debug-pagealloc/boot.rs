@@ -2,7 +2,7 @@
 
 //! The boot line: that the sanitizer is on, and what it does not see on this machine.
 
-use crate::stats;
+use crate::{origin, stats};
 use kernel::{
     bindings,
     ffi::{c_int, c_void},
@@ -62,18 +62,23 @@ unsafe extern "C" fn iommu_debug_late_init() -> c_int {
         // `data`.
         unsafe { bindings::bus_for_each_dev(bus, core::ptr::null_mut(), data.cast(), Some(sort)) };
     }
+    let nothing = if origin::get().is_some() {
+        "only who maps is tracked"
+    } else {
+        "nothing is tracked"
+    };
     match devices {
         Devices {
             translated: 0,
             passthrough: 0,
         } => {
-            pr_info!("on, but no device is behind an IOMMU: nothing is tracked\n")
+            pr_info!("on, but no device is behind an IOMMU: {nothing}\n")
         }
         Devices {
             translated: 0,
             passthrough,
         } => {
-            pr_info!("on, but all {passthrough} devices are in passthrough: nothing is tracked\n")
+            pr_info!("on, but all {passthrough} devices are in passthrough: {nothing}\n")
         }
         Devices {
             translated,
@@ -87,6 +92,12 @@ unsafe extern "C" fn iommu_debug_late_init() -> c_int {
         } => pr_info!(
             "on, tracking {translated} devices; {passthrough} in passthrough are not tracked\n"
         ),
+    }
+    if let Some(origin) = origin::get() {
+        pr_info!(
+            "who maps is recorded, of {} mappings at most\n",
+            origin.capacity()
+        );
     }
     if let Err(error) = stats::publish() {
         pr_warn!("no debugfs file: {error:?}\n");

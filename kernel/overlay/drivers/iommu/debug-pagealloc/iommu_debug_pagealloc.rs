@@ -19,6 +19,7 @@ mod boot;
 mod devices;
 mod domain;
 mod engine;
+mod hooks;
 #[cfg(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)]
 mod kunit;
 mod locked;

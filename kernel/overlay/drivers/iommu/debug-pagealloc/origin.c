@@ -23,12 +23,15 @@
 #include "../../../mm/slab.h"
 #include "../iommu-debug.h"
 
-/* Frames that are kept of who maps; more take longer in each map. */
-#define DEPTH 8
+/* Frames that can be kept of who maps. */
+#define MAX_DEPTH 16
 
 DEFINE_STATIC_KEY_FALSE(iommu_debug_origin);
 
 unsigned int iommu_debug_origin_entries __ro_after_init = 65536;
+
+/* Frames that are kept; each takes some 370 instructions more in each map. */
+static unsigned int depth __ro_after_init = 4;
 
 struct iommu_debug_filter iommu_debug_filter __ro_after_init;
 
@@ -37,6 +40,15 @@ static int __init iommu_debug_origin_param(char *value)
 	return kstrtouint(value, 0, &iommu_debug_origin_entries);
 }
 early_param("iommu.debug_origin_entries", iommu_debug_origin_param);
+
+static int __init iommu_debug_depth_param(char *value)
+{
+	int ret = kstrtouint(value, 0, &depth);
+
+	depth = clamp(depth, 1, MAX_DEPTH);
+	return ret;
+}
+early_param("iommu.debug_origin_depth", iommu_debug_depth_param);
 
 void iommu_debug_origin_enable(const u32 *pages, const u32 *large, unsigned long mask)
 {
@@ -79,8 +91,9 @@ u64 iommu_debug_now(void)
 /* In the hook itself, since each frame above it takes some hundred instructions. */
 static __always_inline u32 save_stack(void)
 {
-	unsigned long entries[DEPTH] __uninitialized;
-	unsigned int count = stack_trace_save(entries, DEPTH, 1);
+	unsigned long entries[MAX_DEPTH] __uninitialized;
+	/* Neither the hook nor the function of the DMA API. */
+	unsigned int count = stack_trace_save(entries, depth, 2);
 
 	return stack_depot_save(entries, count, GFP_NOWAIT | __GFP_NOWARN);
 }

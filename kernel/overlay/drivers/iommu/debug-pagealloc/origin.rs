@@ -3,7 +3,7 @@
 //! The DMA plane: who has mapped what, byte by byte (`iommu.debug_pagealloc=origin`).
 //!
 //! There is a record for each live mapping of the DMA API, whatever stands between the device and
-//! memory: an IOMMU, a bounce buffer, nothing. Records lie in memory that is allocated at boot. When
+//! memory: an IOMMU, a bounce buffer, nothing. Records lie in memory that is allocated at boot; if
 //! it is full, mappings are not recorded, which is said once and counted; what is not recorded is
 //! not found, but nothing is found wrongly.
 //!
@@ -21,16 +21,10 @@ use crate::{
     locked::Locked,
     origin_report::{self, Memory},
     primitive::{Long, Pointer, Word},
-    report,
     sections::GEOMETRY, //
 };
 use core::slice;
-use kernel::{
-    bindings,
-    error::to_result,
-    ffi::{c_char, c_int, c_uint, c_ulong, CStr},
-    prelude::*,
-};
+use kernel::{bindings, error::to_result, ffi::c_ulong, prelude::*};
 
 /// Records are spread over this many tables, so that CPUs seldom wait for each other.
 const SHARDS: usize = 16;
@@ -66,7 +60,7 @@ pub(crate) struct Mapping {
     /// An `enum iommu_debug_kind`.
     pub(crate) kind: u8,
     /// It has been in a report.
-    reported: bool,
+    pub(crate) reported: bool,
 }
 
 /// Where a mapping is: what its [`Place`] knows of it.
@@ -99,21 +93,21 @@ pub(crate) struct Origin {
     mappings: KVec<Table<Mapping>>,
     places: KVec<Table<Place>>,
     population: Population,
-    filter: Filter<'static>,
-    devices: Devices,
+    pub(crate) filter: Filter<'static>,
+    pub(crate) devices: Devices,
     /// How many mappings there can be.
     capacity: usize,
-    counters: Counters,
+    pub(crate) counters: Counters,
 }
 
 /// What went wrong.
-struct Counters {
+pub(crate) struct Counters {
     /// Mappings that found no room.
     skipped: Long,
     /// Unmaps of what is not recorded.
-    unknown: Long,
+    pub(crate) unknown: Long,
     /// Unmaps with another size than the map.
-    resized: Long,
+    pub(crate) resized: Long,
 }
 
 static ORIGIN: Pointer<Origin> = Pointer::null();
@@ -151,8 +145,8 @@ fn words(count: usize) -> Result<&'static [Word]> {
     if words.is_null() {
         return Err(ENOMEM);
     }
-    // SAFETY: Zeroed memory of this size, aligned to pages, which is ours for good; zeroes are valid
-    // words, and all access is atomic.
+    // SAFETY: Zeroed memory of this size, aligned to pages, which is ours for good; zeroes are
+    // valid words, and all access is atomic.
     Ok(unsafe { slice::from_raw_parts(words.cast(), count) })
 }
 
@@ -223,7 +217,8 @@ impl Origin {
         self.places.get((mixed >> 16) as usize % SHARDS)
     }
 
-    fn add(&self, mapping: Mapping) {
+    /// Records a mapping, if there is room.
+    pub(crate) fn add(&self, mapping: Mapping) {
         let (shard, hash) = Origin::home(mapping.device, mapping.dma);
         let table = self.mappings.get(shard);
         let Some(slot) = table.and_then(|table| table.with(|t| t.insert(hash, mapping))) else {
@@ -253,8 +248,9 @@ impl Origin {
     fn full(&self) {
         if self.counters.skipped.load() == 0 {
             pr_warn!(
-                "more than {} live DMA mappings: who mapped is not known of all (iommu.debug_origin_entries=)\n",
-                self.capacity
+                "more than {} live DMA mappings, who mapped is not known of all: see {}\n",
+                self.capacity,
+                "iommu.debug_origin_entries="
             );
         }
         self.counters.skipped.add(1);
@@ -262,7 +258,7 @@ impl Origin {
 
     /// Forgets the mapping of `device` at `dma`, if there is one: that of the same size and kind
     /// rather than another one. Returns its size.
-    fn remove(&self, device: u32, dma: u64, size: u64, kind: u8) -> Option<u64> {
+    pub(crate) fn remove(&self, device: u32, dma: u64, size: u64, kind: u8) -> Option<u64> {
         let (shard, hash) = Origin::home(device, dma);
         let rank = |m: &Mapping| {
             let same = m.device == device && m.dma == dma;
@@ -331,6 +327,30 @@ impl Origin {
         found
     }
 
+    /// All mappings of a device, as [`Origin::claim`] does; and their number and bytes.
+    pub(crate) fn claim_device(&self, device: u32) -> (Found, u64, u64) {
+        let mut found = Found::default();
+        let (mut mappings, mut bytes) = (0, 0);
+        for table in self.mappings.iter() {
+            table.with(|t| {
+                t.for_each(|mapping| {
+                    if mapping.device != device {
+                        return;
+                    }
+                    found.is_new |= !mapping.reported;
+                    mapping.reported = true;
+                    mappings += 1;
+                    bytes += mapping.size;
+                    if let Some(room) = found.mappings.get_mut(found.count) {
+                        *room = *mapping;
+                        found.count += 1;
+                    }
+                });
+            });
+        }
+        (found, mappings, bytes)
+    }
+
     /// How many mappings of a device are live.
     pub(crate) fn live(&self, device: u32) -> u32 {
         self.devices.live(device).map_or(0, Word::load)
@@ -351,12 +371,18 @@ impl Origin {
         }
     }
 
+    /// Reports `size` bytes at `phys` if they are mapped, and that is news.
     #[cold]
-    fn check(&self, phys: u64, size: u64, event: Event, memory: Memory<'_>) {
+    pub(crate) fn check(&self, phys: u64, size: u64, event: Event, memory: Memory<'_>) {
         let found = self.claim(phys, size);
         if found.is_new {
             origin_report::report(self, phys, size, event, &memory, &found);
         }
+    }
+
+    /// How many mappings can be recorded.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Rows of the statistics.
@@ -389,7 +415,8 @@ fn place(mapping: &Mapping, id: Id) -> Place {
 pub(crate) struct Found {
     mappings: [Mapping; SHOWN],
     count: usize,
-    is_new: bool,
+    /// One of them has not been in a report.
+    pub(crate) is_new: bool,
 }
 
 impl Found {
@@ -402,178 +429,4 @@ impl Found {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Mapping> {
         self.mappings.iter().take(self.count)
     }
-}
-
-/// A device can reach `size` bytes at `phys` from now on.
-///
-/// # Safety
-///
-/// `dev` points to a device.
-#[export]
-pub(crate) unsafe extern "C" fn iommu_debug_dma_add(
-    dev: *mut bindings::device,
-    phys: bindings::phys_addr_t,
-    size: usize,
-    dir: c_int,
-    addr: bindings::dma_addr_t,
-    kind: c_uint,
-    stack: u32,
-) {
-    let Some(origin) = get() else {
-        return;
-    };
-    origin.add(Mapping {
-        dma: addr,
-        phys,
-        size: size as u64,
-        // SAFETY: Any context.
-        when: unsafe { bindings::iommu_debug_now() },
-        // SAFETY: By the function's requirement.
-        device: unsafe { origin.devices.number(dev) },
-        stack,
-        pid: report::current_pid(),
-        comm: report::current_comm(),
-        // SAFETY: Any context; the CPU may change right after.
-        cpu: unsafe { bindings::raw_smp_processor_id() } as u16,
-        direction: dir as u8,
-        kind: kind as u8,
-        reported: false,
-    });
-}
-
-/// A device is about to lose `size` bytes at `addr`; with `range`, what was mapped by several calls.
-///
-/// # Safety
-///
-/// None; unsafe because all exported functions are.
-#[export]
-pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
-    dev: *mut bindings::device,
-    addr: bindings::dma_addr_t,
-    size: usize,
-    kind: c_uint,
-    range: bool,
-) {
-    let Some(origin) = get() else {
-        return;
-    };
-    let device = origin.devices.find(dev).unwrap_or(0);
-    let (mut dma, mut left) = (addr, size as u64);
-    loop {
-        let removed = origin.remove(device, dma, left, kind as u8);
-        // Late, after its driver has gone.
-        let removed = removed.or_else(|| {
-            let mut number = 0;
-            loop {
-                number = origin.devices.former(dev, number)?;
-                if let Some(removed) = origin.remove(number, dma, left, kind as u8) {
-                    return Some(removed);
-                }
-            }
-        });
-        let Some(removed) = removed else {
-            origin.counters.unknown.add(1);
-            return;
-        };
-        if !range {
-            if removed != left {
-                origin.counters.resized.add(1);
-            }
-            return;
-        }
-        dma = dma.wrapping_add(removed);
-        left = left.saturating_sub(removed);
-        if left == 0 {
-            return;
-        }
-    }
-}
-
-/// `pages` pages from `pfn` on are being allocated or freed, and have been checked for mappings in
-/// an IOMMU.
-///
-/// # Safety
-///
-/// None; unsafe because all exported functions are.
-#[export]
-pub(crate) unsafe extern "C" fn iommu_debug_check_origin(pfn: usize, pages: u32, is_free: bool) {
-    if let Some(origin) = get() {
-        let event = if is_free { Event::Free } else { Event::Alloc };
-        origin.check_pages(Pfn(pfn as u64), u64::from(pages), event);
-    }
-}
-
-/// An object of a slab cache is handed out or comes back.
-///
-/// # Safety
-///
-/// `cache` points to a string.
-#[export]
-pub(crate) unsafe extern "C" fn iommu_debug_check_range(
-    object: usize,
-    phys: bindings::phys_addr_t,
-    size: usize,
-    cache: *const c_char,
-    is_free: bool,
-) {
-    let Some(origin) = get() else {
-        return;
-    };
-    if !origin.filter.may_be_mapped(object as u64, size as u64) {
-        return;
-    }
-    let event = if is_free { Event::Free } else { Event::Alloc };
-    // SAFETY: By the function's requirement.
-    let cache = unsafe { CStr::from_ptr(cache.cast()) }
-        .to_str()
-        .unwrap_or("?");
-    let memory = Memory::Object {
-        address: object as u64,
-        cache,
-    };
-    origin.check(phys, size as u64, event, memory);
-}
-
-/// A driver is no longer bound to `dev`, and everything that it left to the driver core has been
-/// cleaned up.
-///
-/// # Safety
-///
-/// `dev` points to a device.
-#[export]
-pub(crate) unsafe extern "C" fn iommu_debug_unbound(
-    dev: *mut bindings::device,
-    _driver: *const c_char,
-) {
-    let Some(origin) = get() else {
-        return;
-    };
-    let Some(device) = origin.devices.find(dev) else {
-        return;
-    };
-    if origin.live(device) != 0 {
-        let mut found = Found::default();
-        let (mut mappings, mut bytes) = (0, 0);
-        for table in origin.mappings.iter() {
-            table.with(|t| {
-                t.for_each(|mapping| {
-                    if mapping.device != device {
-                        return;
-                    }
-                    found.is_new |= !mapping.reported;
-                    mapping.reported = true;
-                    mappings += 1;
-                    bytes += mapping.size;
-                    if let Some(room) = found.mappings.get_mut(found.count) {
-                        *room = *mapping;
-                        found.count += 1;
-                    }
-                });
-            });
-        }
-        if found.is_new {
-            origin_report::report_unbound(origin, device, mappings, bytes, &found);
-        }
-    }
-    origin.devices.forget(device);
 }
