@@ -126,7 +126,8 @@ static void add_vmalloc(struct device *dev, unsigned long virt, size_t size, int
 			dma_addr_t addr, unsigned int kind, u32 stack)
 {
 	while (size) {
-		phys_addr_t phys = page_to_phys(vmalloc_to_page((void *)virt)) + offset_in_page(virt);
+		struct page *page = vmalloc_to_page((void *)virt);
+		phys_addr_t phys = page_to_phys(page) + offset_in_page(virt);
 		size_t run = min(size, PAGE_SIZE - offset_in_page(virt));
 
 		while (run < size &&
@@ -222,8 +223,8 @@ void __iommu_debug_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int
 
 void __iommu_debug_check_object(struct kmem_cache *cache, const void *object, bool is_free)
 {
-	iommu_debug_check_range((unsigned long)object, virt_to_phys((void *)object), cache->object_size,
-				cache->name, is_free);
+	iommu_debug_check_range((unsigned long)object, virt_to_phys((void *)object),
+				cache->object_size, cache->name, is_free);
 }
 
 void __iommu_debug_driver_unbound(struct device *dev, const struct device_driver *driver)
