@@ -200,6 +200,19 @@ pub enum Switch {
     On,
     /// iommu.debug_pagealloc=0
     Off,
+    /// iommu.debug_pagealloc=origin: who maps is recorded, too
+    Origin,
+}
+
+impl Switch {
+    /// The value of the kernel's parameter.
+    pub fn value(self) -> &'static str {
+        match self {
+            Switch::Off => "0",
+            Switch::On => "1",
+            Switch::Origin => "origin",
+        }
+    }
 }
 
 /// `dmasan run`
@@ -289,8 +302,8 @@ pub struct BenchArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "none,rust,c")]
     pub flavors: Vec<Flavor>,
     /// Values of iommu.debug_pagealloc
-    #[arg(long, value_name = "0|1", value_delimiter = ',', default_value = "0,1", value_parser = param)]
-    pub param: Vec<bool>,
+    #[arg(long, value_name = "0|1|origin", value_delimiter = ',', default_value = "0,1", value_parser = param)]
+    pub param: Vec<Switch>,
     /// Count instructions, on one CPU; the same on every host, and the default
     #[arg(long)]
     pub exact: bool,
@@ -397,8 +410,8 @@ pub struct BudgetArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "none,rust")]
     pub flavors: Vec<Flavor>,
     /// Values of iommu.debug_pagealloc
-    #[arg(long, value_name = "0|1", value_delimiter = ',', default_value = "1", value_parser = param)]
-    pub param: Vec<bool>,
+    #[arg(long, value_name = "0|1|origin", value_delimiter = ',', default_value = "1", value_parser = param)]
+    pub param: Vec<Switch>,
     /// The kernels to boot.
     #[command(flatten)]
     pub kernel: KernelArgs,
@@ -448,12 +461,10 @@ pub struct SymbolArgs {
     pub force_symbols: bool,
 }
 
-fn param(text: &str) -> Result<bool, String> {
-    match text {
-        "0" => Ok(false),
-        "1" => Ok(true),
-        _ => Err("0 or 1 is wanted".to_owned()),
-    }
+fn param(text: &str) -> Result<Switch, String> {
+    let all = [Switch::Off, Switch::On, Switch::Origin];
+    let known = all.into_iter().find(|switch| switch.value() == text);
+    known.ok_or_else(|| "0, 1 or origin is wanted".to_owned())
 }
 
 fn jobs(text: &str) -> Result<usize, String> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dmasan_report::{text, Finding, Report};
 use include_dir::File;
 
-use crate::args::{jobs_or_default, DemoArgs};
+use crate::args::{jobs_or_default, DemoArgs, Switch};
 use crate::boot::{boot, End, Guest, Host, Outcome};
 use crate::cache::Key;
 use crate::embed::{files, SCENARIOS};
@@ -83,7 +83,7 @@ pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
         what: &format!("the demo on Linux {}", kernel.release),
         kernel: &kernel,
         machine: &machine,
-        cmdline: &qemu::cmdline(true, Iommu::Vtd, ""),
+        cmdline: &qemu::cmdline(Switch::On, Iommu::Vtd, ""),
         plan: &plan,
         timeout: TIMEOUT,
     };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::args::Switch;
 use crate::error::{Error, Result};
 use crate::exec::Cmd;
 
@@ -282,7 +283,7 @@ fn escape(path: &Path) -> String {
 }
 
 /// The kernel command line. What the user adds comes last, so that it wins.
-pub fn cmdline(debug_pagealloc: bool, iommu: Iommu, user: &str) -> String {
+pub fn cmdline(debug_pagealloc: Switch, iommu: Iommu, user: &str) -> String {
     let mut words = vec![
         "console=ttyS0",
         // Everything goes to the console, also what the user's words would silence.
@@ -299,11 +300,8 @@ pub fn cmdline(debug_pagealloc: bool, iommu: Iommu, user: &str) -> String {
     if iommu == Iommu::Vtd {
         words.push("intel_iommu=on");
     }
-    words.push(if debug_pagealloc {
-        "iommu.debug_pagealloc=1"
-    } else {
-        "iommu.debug_pagealloc=0"
-    });
+    let parameter = format!("iommu.debug_pagealloc={}", debug_pagealloc.value());
+    words.push(&parameter);
     words.push(user.trim());
     words.join(" ").trim_end().to_owned()
 }
@@ -374,7 +372,7 @@ mod tests {
             ..Machine::default()
         };
         assert!(!line(&machine).contains("intel-iommu"));
-        assert!(!cmdline(true, Iommu::None, "").contains("intel_iommu"));
+        assert!(!cmdline(Switch::On, Iommu::None, "").contains("intel_iommu"));
     }
 
     #[test]
@@ -389,7 +387,7 @@ mod tests {
             "{line}"
         );
         assert!(!line.contains("intel-iommu"), "{line}");
-        assert!(!cmdline(true, Iommu::Virtio, "").contains("intel_iommu"));
+        assert!(!cmdline(Switch::On, Iommu::Virtio, "").contains("intel_iommu"));
     }
 
     #[test]
@@ -406,7 +404,11 @@ mod tests {
 
     #[test]
     fn the_user_has_the_last_word() {
-        let line = cmdline(true, Iommu::Vtd, " iommu.strict=0 x=\"a  b\" iommu=pt ");
+        let line = cmdline(
+            Switch::On,
+            Iommu::Vtd,
+            " iommu.strict=0 x=\"a  b\" iommu=pt ",
+        );
         assert!(
             line.ends_with("iommu.debug_pagealloc=1 iommu.strict=0 x=\"a  b\" iommu=pt"),
             "{line}"

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::args::{RunArgs, Switch};
+use crate::args::RunArgs;
 use crate::boot::{boot, Guest, Host, Outcome};
 use crate::error::{io, Error, Exit, Result};
 use crate::exact;
@@ -34,13 +34,12 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
     let host = Host::prepare(exec)?;
     let kernel = kernel::build(exec, &host.cache, &host.env, &args.kernel.spec(args.flavor))?;
     let plan = plan(&host, &kernel, &requests, args.script.as_deref())?;
-    let on = args.debug_pagealloc == Switch::On;
     let user = args.cmdline.as_deref().unwrap_or("");
     let user = match args.exact {
         true => format!("{} {} {user}", qemu::COUNTING, exact::WORD),
         false => user.to_owned(),
     };
-    let cmdline = qemu::cmdline(on, machine.iommu, &user);
+    let cmdline = qemu::cmdline(args.debug_pagealloc, machine.iommu, &user);
     let guest = Guest {
         what: &format!("Linux {} ({})", kernel.release, kernel.flavor),
         kernel: &kernel,

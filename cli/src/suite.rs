@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dmasan_report::{Finding, Report, Warning};
 
+use crate::args::Switch;
 use crate::boot::{boot, Guest, Host, Outcome};
 use crate::error::{Error, Result};
 use crate::guest::{Action, Load, Plan};
@@ -41,7 +42,11 @@ pub fn run(host: &Host, kernel: &Kernel, group: &[&Scenario]) -> Result<Vec<Judg
     };
     let (plan, firsts) = plan(host, kernel, group)?;
     let machine = first.machine()?;
-    let cmdline = qemu::cmdline(first.debug_pagealloc, machine.iommu, &first.cmdline);
+    let switch = match first.debug_pagealloc {
+        true => Switch::On,
+        false => Switch::Off,
+    };
+    let cmdline = qemu::cmdline(switch, machine.iommu, &first.cmdline);
     let names: Vec<&str> = group.iter().map(|s| s.name.as_str()).collect();
     let guest = Guest {
         what: &format!("scenarios ({}): {}", kernel.flavor, names.join(", ")),

@@ -217,6 +217,7 @@ fn text(args: &BudgetArgs, columns: &[(Setting, Budget)]) -> String {
 mod tests {
     use super::*;
     use crate::args::BenchCommand;
+    use crate::args::Switch;
     use crate::args::{Cli, Command};
     use crate::kernel::Flavor;
     use clap::Parser;
@@ -250,7 +251,7 @@ ffffffff81000060 T _RNvCs3dLkr2Fmstq_21iommu_debug_pagealloc11check_pages
             numbers.collect::<Budget>()
         };
         let check = "_RNvCs3dLkr2Fmstq_21iommu_debug_pagealloc11check_pages";
-        let all = Setting::all(&[Flavor::None, Flavor::Rust], &[true]);
+        let all = Setting::all(&[Flavor::None, Flavor::Rust], &[Switch::On]);
         let columns = [
             (all[0], budget(&[("first", 1500), ("inner", 30)])),
             (

@@ -3,6 +3,7 @@
 
 use serde_json::{json, Map, Value};
 
+use crate::args::Switch;
 use crate::bench::measure::Measured;
 use crate::bench::rows::Row;
 use crate::kernel::Flavor;
@@ -18,7 +19,7 @@ pub fn to_string(what: &str, measured: &Measured, rows: &[Row], exact: bool) -> 
             "name": setting.to_string(),
             "flavor": setting.flavor.name(),
             // Without the option in the kernel there is no parameter.
-            "param": (setting.flavor != Flavor::None).then_some(u8::from(setting.on)),
+            "param": (setting.flavor != Flavor::None).then(|| param(setting.param)),
             "release": release,
         })
     });
@@ -34,6 +35,15 @@ pub fn to_string(what: &str, measured: &Measured, rows: &[Row], exact: bool) -> 
     });
     let text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text + "\n"
+}
+
+/// Numbers for what they always were.
+fn param(param: Switch) -> Value {
+    match param {
+        Switch::Off => json!(0),
+        Switch::On => json!(1),
+        Switch::Origin => json!("origin"),
+    }
 }
 
 fn row(measured: &Measured, row: &Row) -> Value {
@@ -74,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_absent_not_zero() {
-        let settings = Setting::all(&[Flavor::None, Flavor::C], &[true]);
+        let settings = Setting::all(&[Flavor::None, Flavor::C], &[Switch::On]);
         let list: &[Option<f64>] = &[Some(100.0), None];
         let full: &[Option<f64>] = &[Some(100.0), Some(150.0)];
         let m = measured(

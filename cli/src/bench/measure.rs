@@ -300,13 +300,13 @@ pub fn counting_machine(shift: u8) -> Machine {
 fn cmdline(args: &BenchArgs, setting: Setting) -> String {
     match args.exact() {
         true => counting_cmdline(setting),
-        false => qemu::cmdline(setting.on, Iommu::Vtd, qemu::MEASURING),
+        false => qemu::cmdline(setting.param, Iommu::Vtd, qemu::MEASURING),
     }
 }
 
 /// The kernel's command line where instructions are counted.
 pub fn counting_cmdline(setting: Setting) -> String {
-    qemu::cmdline(setting.on, Iommu::Vtd, qemu::COUNTING)
+    qemu::cmdline(setting.param, Iommu::Vtd, qemu::COUNTING)
 }
 
 fn plan(host: &Host, kernel: &Kernel, job: &Job<'_>, script: &Script) -> Result<Plan> {

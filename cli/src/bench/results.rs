@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the figures say: medians over repeats, and comparison with the base.
 
+use crate::args::Switch;
 use crate::bench::figure::Figure;
 use crate::bench::measure::Measured;
 use crate::bench::setting::Setting;
@@ -40,7 +41,7 @@ impl Measured {
     pub fn on(&self, flavor: Flavor) -> Option<usize> {
         self.settings
             .iter()
-            .position(|s| s.on && s.flavor == flavor)
+            .position(|s| s.param == Switch::On && s.flavor == flavor)
     }
 
     fn figures(&self, column: usize, row: &str) -> Vec<Option<Figure>> {
@@ -121,7 +122,7 @@ pub(crate) mod tests {
 
     #[test]
     fn ratios_are_within_a_repeat() {
-        let settings = Setting::all(&[Flavor::None, Flavor::Rust], &[true]);
+        let settings = Setting::all(&[Flavor::None, Flavor::Rust], &[Switch::On]);
         let lists: &[&[Option<f64>]] = &[
             &[Some(100.0), Some(110.0)],
             &[Some(200.0), Some(240.0)],
@@ -139,7 +140,7 @@ pub(crate) mod tests {
 
     #[test]
     fn without_the_base_there_is_no_ratio() {
-        let settings = Setting::all(&[Flavor::Rust], &[true]);
+        let settings = Setting::all(&[Flavor::Rust], &[Switch::On]);
         let m = measured(&settings, &[("x", &[&[Some(1.0)]])]);
         assert!(m.ratio(0, "x").is_none());
         assert!(m.apart(["x"]).is_none());

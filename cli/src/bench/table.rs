@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Tables of figures, in Markdown that is readable as it is.
 
+use crate::args::Switch;
 use crate::bench::measure::Measured;
 use crate::bench::results::Spread;
 use crate::bench::rows::{Row, Source};
@@ -235,7 +236,7 @@ fn legend(measured: &Measured, exact: bool) -> String {
 
 /// The most that a sanitizer adds to one call: that long it keeps a CPU, in atomic context too.
 fn longest(measured: &Measured, rows: &[Row], exact: bool) -> String {
-    let on = (0..measured.settings.len()).filter(|c| measured.settings[*c].on);
+    let on = (0..measured.settings.len()).filter(|c| measured.settings[*c].param != Switch::Off);
     let most = |column: usize| {
         let added = |r: &Row| Some((measured.added(column, &r.name)?.median, r.label.clone()));
         let most = rows.iter().filter_map(added);
@@ -280,7 +281,10 @@ mod tests {
     use crate::bench::rows;
 
     fn settings() -> Vec<Setting> {
-        Setting::all(&[Flavor::None, Flavor::Rust, Flavor::C], &[false, true])
+        Setting::all(
+            &[Flavor::None, Flavor::Rust, Flavor::C],
+            &[Switch::Off, Switch::On],
+        )
     }
 
     const MAP: &[&[Option<f64>]] = &[&[
@@ -306,7 +310,7 @@ mod tests {
             &[Some(50_000.0), Some(60_000.0)],
             &[Some(48_000.0), Some(50_000.0)],
         ];
-        let settings = Setting::all(&[Flavor::None, Flavor::Rust], &[true]);
+        let settings = Setting::all(&[Flavor::None, Flavor::Rust], &[Switch::On]);
         let m = measured(
             &settings,
             &[
@@ -341,7 +345,7 @@ mod tests {
 
     #[test]
     fn without_a_base_there_are_only_amounts() {
-        let settings = Setting::all(&[Flavor::C], &[true]);
+        let settings = Setting::all(&[Flavor::C], &[Switch::On]);
         let m = measured(&settings, &[("dma_map/4K", &[&[Some(5.0)]])]);
         let rows = rows::of_map(&[1], &[], true).unwrap();
         let text = of_map(&m, &rows, true);
@@ -351,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_ratio_at_the_bar_is_not_over_it() {
-        let settings = Setting::all(&[Flavor::None, Flavor::Rust], &[true]);
+        let settings = Setting::all(&[Flavor::None, Flavor::Rust], &[Switch::On]);
         let at = |value: f64| {
             let list: &[Option<f64>] = &[Some(1000.0), Some(value)];
             let m = measured(&settings, &[("dma_map/4K", &[list])]);
