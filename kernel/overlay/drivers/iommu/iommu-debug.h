@@ -135,7 +135,7 @@ void iommu_debug_dma_remove(struct device *dev, dma_addr_t addr, size_t size,
 			    unsigned int kind, bool range);
 void iommu_debug_check_range(unsigned long object, phys_addr_t phys,
 			     size_t size, const char *cache, bool is_free);
-void iommu_debug_unbound(struct device *dev, const char *driver);
+void iommu_debug_unbound(struct device *dev);
 int iommu_debug_late_init(void);
 #if IS_ENABLED(CONFIG_IOMMU_DEBUG_PAGEALLOC_KUNIT_TEST)
 int iommu_debug_test_count(unsigned long pfn);

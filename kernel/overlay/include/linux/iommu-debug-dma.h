@@ -11,7 +11,6 @@
 #include <linux/types.h>
 
 struct device;
-struct device_driver;
 struct kmem_cache;
 struct scatterlist;
 
@@ -50,8 +49,7 @@ void __iommu_debug_dma_unmap_sg(struct device *dev, struct scatterlist *sgl,
 				int nents, unsigned long attrs);
 void __iommu_debug_check_object(struct kmem_cache *cache, const void *object,
 				bool is_free);
-void __iommu_debug_driver_unbound(struct device *dev,
-				  const struct device_driver *driver);
+void __iommu_debug_driver_unbound(struct device *dev);
 
 /* Whether each map and unmap has to be told, even if it does nothing. */
 static inline bool iommu_debug_origin_enabled(void)
@@ -117,13 +115,11 @@ static __always_inline void iommu_debug_check_object(struct kmem_cache *cache,
 	}
 }
 
-/* @driver is no longer bound to @dev, and has had its chance to unmap. */
-static inline void
-iommu_debug_driver_unbound(struct device *dev,
-			   const struct device_driver *driver)
+/* The driver of @dev leaves it, or failed to probe it, and will unmap no more. */
+static inline void iommu_debug_driver_unbound(struct device *dev)
 {
 	if (static_branch_unlikely(&iommu_debug_origin))
-		__iommu_debug_driver_unbound(dev, driver);
+		__iommu_debug_driver_unbound(dev);
 }
 
 #else /* CONFIG_IOMMU_DEBUG_PAGEALLOC */
@@ -170,9 +166,7 @@ static __always_inline void iommu_debug_check_object(struct kmem_cache *cache,
 {
 }
 
-static inline void
-iommu_debug_driver_unbound(struct device *dev,
-			   const struct device_driver *driver)
+static inline void iommu_debug_driver_unbound(struct device *dev)
 {
 }
 

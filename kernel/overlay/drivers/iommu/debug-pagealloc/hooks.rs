@@ -73,6 +73,10 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
         let removed = origin.remove(device, dma, left, kind as u8);
         // Late, after its driver has gone.
         let removed = removed.or_else(|| {
+            // Or it was mapped when there was no number left.
+            if let Some(removed) = origin.remove(0, dma, left, kind as u8) {
+                return Some(removed);
+            }
             let mut number = 0;
             loop {
                 number = origin.devices.former(dev, number)?;
@@ -144,17 +148,14 @@ pub(crate) unsafe extern "C" fn iommu_debug_check_range(
     origin.check(phys, size as u64, event, memory);
 }
 
-/// A driver is no longer bound to `dev`, and everything that it left to the driver core has been
-/// cleaned up.
+/// A driver leaves `dev`, or failed to probe it, and everything that it left to the driver core has
+/// been cleaned up.
 ///
 /// # Safety
 ///
 /// `dev` points to a device.
 #[export]
-pub(crate) unsafe extern "C" fn iommu_debug_unbound(
-    dev: *mut bindings::device,
-    _driver: *const c_char,
-) {
+pub(crate) unsafe extern "C" fn iommu_debug_unbound(dev: *mut bindings::device) {
     let Some(origin) = get() else {
         return;
     };

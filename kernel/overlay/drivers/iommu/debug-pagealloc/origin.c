@@ -227,7 +227,7 @@ void __iommu_debug_check_object(struct kmem_cache *cache, const void *object, bo
 				cache->object_size, cache->name, is_free);
 }
 
-void __iommu_debug_driver_unbound(struct device *dev, const struct device_driver *driver)
+void __iommu_debug_driver_unbound(struct device *dev)
 {
-	iommu_debug_unbound(dev, driver ? driver->name : "");
+	iommu_debug_unbound(dev);
 }
