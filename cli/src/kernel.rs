@@ -24,6 +24,8 @@ pub enum Flavor {
     C,
     /// None: this project's patches with the option off
     None,
+    /// The kernel's own checks of the DMA API, CONFIG_DMA_API_DEBUG, to compare with
+    DmaApiDebug,
 }
 
 impl Flavor {
@@ -33,6 +35,7 @@ impl Flavor {
             Flavor::Rust => "rust",
             Flavor::C => "c",
             Flavor::None => "none",
+            Flavor::DmaApiDebug => "dma-api-debug",
         }
     }
 }
@@ -80,7 +83,7 @@ pub fn build(exec: &Exec, _cache: &Cache, env: &Env, spec: &KernelSpec) -> Resul
     let source = source::prepare(exec, env, spec.source.as_deref())?;
     let (tree, key) = match spec.flavor {
         Flavor::C => (source.tree.clone(), source.key.clone()),
-        Flavor::Rust | Flavor::None => tree::patched(exec, env, &source)?,
+        Flavor::Rust | Flavor::None | Flavor::DmaApiDebug => tree::patched(exec, env, &source)?,
     };
     let key = Key::new("kernel")
         .with("tree", key.hex())

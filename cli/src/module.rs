@@ -98,7 +98,12 @@ fn build(exec: &Exec, env: &Env, kernel: &Kernel, folder: &Path) -> Result<Vec<P
     let dir = entry.get_or_make(&what, |dir| {
         let copy = dir.join("src");
         sources::copy(exec, folder, &sources, &copy)?;
-        compile(exec, env, kernel, &name, &copy)
+        compile(exec, env, kernel, &name, &copy)?;
+        // A build without a module is not to be kept as one.
+        if exec.dry_run {
+            return Ok(());
+        }
+        built(&copy, folder).map(drop)
     })?;
     if exec.dry_run && !entry.is_complete() {
         return Ok(vec![dir.join("src").join(format!("{name}.ko"))]);

@@ -78,7 +78,7 @@ fn wrong_usage_is_2_and_names_the_thing() {
     let cases: [(&[&str], &str); 6] = [
         (
             &["kernel", "build", "--flavor", "cobol"],
-            "[possible values: rust, c, none]",
+            "[possible values: rust, c, none, dma-api-debug]",
         ),
         (
             &["kernel", "build", "--jobs", "0"],

@@ -19,7 +19,7 @@ pub fn to_string(what: &str, measured: &Measured, rows: &[Row], exact: bool) -> 
             "name": setting.to_string(),
             "flavor": setting.flavor.name(),
             // Without the option in the kernel there is no parameter.
-            "param": (setting.flavor != Flavor::None).then(|| param(setting.param)),
+            "param": matches!(setting.flavor, Flavor::Rust | Flavor::C).then(|| param(setting.param)),
             "release": release,
         })
     });

@@ -25,13 +25,13 @@ impl Setting {
     /// The settings to measure, each once, with the base first: ratios need it.
     pub fn all(flavors: &[Flavor], params: &[Switch]) -> Vec<Setting> {
         let mut all: Vec<Setting> = Vec::new();
-        for flavor in [Flavor::None, Flavor::Rust, Flavor::C] {
+        for flavor in [Flavor::None, Flavor::Rust, Flavor::C, Flavor::DmaApiDebug] {
             if !flavors.contains(&flavor) {
                 continue;
             }
             // Without the option there is no parameter.
             let params = match flavor {
-                Flavor::None => &[Switch::Off],
+                Flavor::None | Flavor::DmaApiDebug => &[Switch::Off],
                 Flavor::Rust | Flavor::C => params,
             };
             for param in [Switch::Off, Switch::On, Switch::Origin] {
@@ -48,6 +48,8 @@ impl Setting {
     /// The largest ratio to the base that is good enough, for any one call.
     pub fn bar(self) -> f64 {
         match self.param {
+            // Not ours to judge.
+            Switch::Off if self.flavor == Flavor::DmaApiDebug => f64::INFINITY,
             Switch::Off => 1.01,
             Switch::On => 1.10,
             // There is one for map and unmap together only.
@@ -59,7 +61,7 @@ impl Setting {
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.flavor {
-            Flavor::None => f.write_str("none"),
+            Flavor::None | Flavor::DmaApiDebug => f.write_str(self.flavor.name()),
             flavor => write!(f, "{flavor}, {}", self.param.value()),
         }
     }
@@ -83,6 +85,10 @@ mod tests {
         );
         assert_eq!(names(&[Rust], &[On]), ["rust, 1"]);
         assert_eq!(names(&[None], &[On]), ["none"]);
+        assert_eq!(
+            names(&[Flavor::DmaApiDebug, None], &[On]),
+            ["none", "dma-api-debug"]
+        );
         assert_eq!(
             names(&[Rust, C], &[On, Origin]),
             ["rust, 1", "rust, origin", "c, 1"]
