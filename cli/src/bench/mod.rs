@@ -159,12 +159,17 @@ fn chart_of_alloc(measured: &Measured, rows: &[Row], exact: bool) -> Chart {
             text: thousands(added.max(0.0) as u64),
         })
     };
+    let rows: Vec<Row> = rows
+        .iter()
+        .filter(|r| rows::is_of_pages(r))
+        .cloned()
+        .collect();
     Chart {
         title: "What the sanitizer adds to alloc_pages() and __free_pages()".to_owned(),
         unit: format!("{what} added to one alloc and its free; logarithmic"),
         from: 10.0,
         bar: None,
         series: series(measured),
-        groups: groups(measured, rows, bar),
+        groups: groups(measured, &rows, bar),
     }
 }

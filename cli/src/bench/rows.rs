@@ -158,7 +158,20 @@ pub fn of_alloc(orders: &[u8]) -> Vec<Row> {
             source: Source::Module(format!("{kind}/{order}")),
         }));
     }
+    rows.extend(
+        [("slab_alloc", "kmalloc"), ("slab_free", "kfree")].map(|(kind, call)| Row {
+            name: format!("{kind}/512"),
+            section: "`kmalloc()` and `kfree()` of 512 bytes that are not mapped".to_owned(),
+            label: format!("{call}()"),
+            source: Source::Module("slab/512".to_owned()),
+        }),
+    );
     rows
+}
+
+/// Whether a row is one of pages, of which the reference is the measure; it does not look at objects.
+pub fn is_of_pages(row: &Row) -> bool {
+    row.name.starts_with("alloc")
 }
 
 #[cfg(test)]

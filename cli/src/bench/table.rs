@@ -4,7 +4,7 @@
 use crate::args::Switch;
 use crate::bench::measure::Measured;
 use crate::bench::results::Spread;
-use crate::bench::rows::{Row, Source};
+use crate::bench::rows::{is_of_pages, Row, Source};
 use crate::bench::setting::Setting;
 use crate::exact::thousands;
 use crate::kernel::Flavor;
@@ -87,7 +87,7 @@ pub fn of_alloc(measured: &Measured, rows: &[Row], exact: bool) -> String {
         false => &[],
     };
     let mut text = sections(measured, rows, cell, extra);
-    text.push_str("One alloc and its free");
+    text.push_str("One alloc and its free (of an object, each by itself)");
     text.push_str(&unit(exact));
     if measured.base().is_some() {
         text.push_str("; behind it what that is more than `none`");
@@ -136,6 +136,9 @@ fn share(measured: &Measured, row: &Row) -> String {
     let Some((ours, reference)) = added(Flavor::Rust).zip(added(Flavor::C)) else {
         return MISSING.to_owned();
     };
+    if !is_of_pages(row) {
+        return MISSING.to_owned();
+    }
     let share = ours / reference;
     let order = row.name.rsplit('/').next().and_then(|o| o.parse().ok());
     let over = match order.unwrap_or(0) {

@@ -65,5 +65,6 @@ int bench_pages(struct device *dev, const char *arg);
 int bench_shuffled(struct device *dev, const char *arg);
 int bench_alloc(struct device *dev, const char *arg);
 int bench_alloc_mapped(struct device *dev, const char *arg);
+int bench_slab(struct device *dev, const char *arg);
 
 #endif

@@ -28,7 +28,7 @@
 static char *tests[TESTS_MAX];
 static int tests_n;
 module_param_array(tests, charp, &tests_n, 0444);
-MODULE_PARM_DESC(tests, "what to measure: dma/SIZE, iommu/SIZE, iommu_2m/SIZE, pages/SIZE, shuffled/SIZE, alloc/ORDER, alloc_mapped/ORDER, clock/0");
+MODULE_PARM_DESC(tests, "what to measure: dma/SIZE, iommu/SIZE, iommu_2m/SIZE, pages/SIZE, shuffled/SIZE, alloc/ORDER, alloc_mapped/ORDER, slab/BYTES, clock/0");
 
 static const struct {
 	const char *name;
@@ -42,6 +42,7 @@ static const struct {
 	{ "shuffled", bench_shuffled },
 	{ "alloc", bench_alloc },
 	{ "alloc_mapped", bench_alloc_mapped },
+	{ "slab", bench_slab },
 };
 
 /* The driver core swallows the result of probe(); loading the module must not. */
