@@ -122,28 +122,22 @@ impl Population {
     }
 }
 
-/// Two tables of counters, hashed by page and by 512 pages: how many mappings reach there.
+/// Counters, hashed by page: how many mappings reach there.
 pub struct Filter<'a> {
     pages: &'a [Word],
-    areas: &'a [Word],
-    large: &'a Word,
+    huge: &'a Word,
 }
 
-/// Mappings of at most this many bytes are counted by page, others by area.
-const SMALL: u64 = 64 << 10;
+/// Mappings of more bytes are not counted by page, but together.
+const HUGE: u64 = 4 << 20;
 const PAGE: u32 = 12;
-const AREA: u32 = 21;
 
 impl<'a> Filter<'a> {
-    /// A filter of these counters, which all have to be 0. The numbers of `pages` and `areas` have
-    /// to be powers of two; the more there are, the fewer pages share one. `large` counts mappings
-    /// that are counted by area: as long as there is none, a look at `pages` tells all.
-    pub const fn new(pages: &'a [Word], areas: &'a [Word], large: &'a Word) -> Filter<'a> {
-        Filter {
-            pages,
-            areas,
-            large,
-        }
+    /// A filter of these counters, which all have to be 0. The number of `pages` has to be a power
+    /// of two, and one for each 4K of the largest mapping that is counted by page, at least; the more
+    /// there are, the fewer pages share one.
+    pub const fn new(pages: &'a [Word], huge: &'a Word) -> Filter<'a> {
+        Filter { pages, huge }
     }
 
     /// `size` bytes at `address` get mapped.
@@ -157,35 +151,25 @@ impl<'a> Filter<'a> {
     }
 
     fn change(&self, address: u64, size: u64, by: u32) {
-        let last = address.saturating_add(size.max(1) - 1);
-        let (table, shift) = if size <= SMALL {
-            (self.pages, PAGE)
-        } else {
-            self.large.add(by);
-            (self.areas, AREA)
-        };
-        let end = (last >> shift).wrapping_sub(address >> shift);
-        // More areas than counters: all of them, once.
-        for i in 0..=end.min(table.len().saturating_sub(1) as u64) {
-            if let Some(word) = at(table, (address >> shift).wrapping_add(i)) {
-                word.add(by);
-            }
+        if size > HUGE {
+            self.huge.add(by);
+            return;
         }
+        self.counters(address, size).for_each(|word| word.add(by));
     }
 
     /// Whether any of `size` bytes at `address` may be mapped; if not, none is.
     pub fn may_be_mapped(&self, address: u64, size: u64) -> bool {
-        let last = address.saturating_add(size.max(1) - 1);
-        let hits = |table: &[Word], shift: u32| {
-            let end = (last >> shift).wrapping_sub(address >> shift);
-            (0..=end.min(table.len() as u64)).any(|i| {
-                at(table, (address >> shift).wrapping_add(i)).is_some_and(|w| w.load() != 0)
-            })
-        };
-        hits(self.pages, PAGE) || self.large.load() != 0 && hits(self.areas, AREA)
+        self.huge.load() != 0 || self.counters(address, size).any(|word| word.load() != 0)
     }
-}
 
-fn at(table: &[Word], number: u64) -> Option<&Word> {
-    table.get(number as usize & table.len().wrapping_sub(1))
+    /// The counters of these bytes, each once.
+    fn counters(&self, address: u64, size: u64) -> impl Iterator<Item = &Word> {
+        let last = address.saturating_add(size.max(1) - 1);
+        let first = address >> PAGE;
+        let more = (last >> PAGE) - first;
+        let mask = self.pages.len().wrapping_sub(1);
+        (0..=more.min(mask as u64))
+            .filter_map(move |i| self.pages.get(first.wrapping_add(i) as usize & mask))
+    }
 }

@@ -14,8 +14,7 @@ struct Records {
     places: Places,
     population: Population,
     pages: Vec<Word>,
-    areas: Vec<Word>,
-    large: Word,
+    huge: Word,
 }
 
 impl Records {
@@ -24,14 +23,13 @@ impl Records {
         Records {
             places: Chains::new(vec![0; capacity], vec![Node::default(); capacity]),
             population: Population::new(),
-            pages: words(64),
-            areas: words(16),
-            large: Word::new(0),
+            pages: words(2048),
+            huge: Word::new(0),
         }
     }
 
     fn filter(&self) -> Filter<'_> {
-        Filter::new(&self.pages, &self.areas, &self.large)
+        Filter::new(&self.pages, &self.huge)
     }
 
     fn add(&mut self, place: Place) -> bool {
@@ -117,7 +115,7 @@ proptest! {
         for place in list {
             records.remove(place);
         }
-        prop_assert!(records.pages.iter().chain(&records.areas).chain([&records.large]).all(|word| word.load() == 0));
+        prop_assert!(records.pages.iter().chain([&records.huge]).all(|word| word.load() == 0));
         prop_assert!(records.places.is_empty() && records.overlapping(0, u64::MAX >> 30).is_empty());
     }
 }

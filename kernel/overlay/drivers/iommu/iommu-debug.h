@@ -6,6 +6,7 @@
 #ifndef __IOMMU_DEBUG_H
 #define __IOMMU_DEBUG_H
 
+#include <linux/iommu-debug-dma.h>
 #include <linux/percpu-defs.h>
 #include <linux/types.h>
 
@@ -117,8 +118,7 @@ void iommu_debug_add_pages(unsigned long first, unsigned long pages);
 void iommu_debug_dump_page_owner(unsigned long pfn);
 extern bool iommu_debug_origin_wanted;
 extern unsigned int iommu_debug_origin_entries;
-void iommu_debug_origin_enable(const u32 *pages, const u32 *large,
-			       unsigned long mask);
+void iommu_debug_origin_enable(const u32 *filter);
 void *iommu_debug_zalloc(size_t size);
 unsigned long iommu_debug_lock(unsigned int which);
 void iommu_debug_unlock(unsigned int which, unsigned long flags);

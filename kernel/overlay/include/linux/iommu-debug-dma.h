@@ -30,11 +30,9 @@ DECLARE_STATIC_KEY_FALSE(iommu_debug_origin);
  * How many live mappings reach into a page of the direct map, pages hashed; and
  * how many there are that are too large to be counted that way.
  */
-extern struct iommu_debug_filter {
-	const u32 *pages;
-	const u32 *large;
-	unsigned long mask;
-} iommu_debug_filter;
+#define IOMMU_DEBUG_FILTER_PAGES 0x20000
+extern const u32 *iommu_debug_filter;
+extern u32 iommu_debug_huge;
 
 void __iommu_debug_dma_map(struct device *dev, phys_addr_t phys, size_t size,
 			   int dir, dma_addr_t addr, unsigned long attrs,
@@ -108,9 +106,9 @@ static __always_inline void iommu_debug_check_object(struct kmem_cache *cache,
 		unsigned long first = (unsigned long)object;
 
 		if (unlikely(((first ^ (first + size - 1)) >> PAGE_SHIFT) |
-			     *iommu_debug_filter.large |
-			     iommu_debug_filter.pages[(first >> PAGE_SHIFT) &
-						      iommu_debug_filter.mask]))
+			     READ_ONCE(iommu_debug_huge) |
+			     iommu_debug_filter[(first >> PAGE_SHIFT) %
+						IOMMU_DEBUG_FILTER_PAGES]))
 			__iommu_debug_check_object(cache, object, is_free);
 	}
 }

@@ -12,6 +12,7 @@ use kernel::{
     bindings,
     ffi::{c_char, c_int, c_uint, CStr},
     prelude::*,
+    str::CStrExt,
 };
 
 /// A device can reach `size` bytes at `phys` from now on.
@@ -138,7 +139,7 @@ pub(crate) unsafe extern "C" fn iommu_debug_check_range(
     }
     let event = if is_free { Event::Free } else { Event::Alloc };
     // SAFETY: By the function's requirement.
-    let cache = unsafe { CStr::from_ptr(cache.cast()) }
+    let cache = unsafe { CStr::from_char_ptr(cache) }
         .to_str()
         .unwrap_or("?");
     let memory = Memory::Object {

@@ -33,7 +33,8 @@ unsigned int iommu_debug_origin_entries __ro_after_init = 65536;
 /* Frames that are kept; each takes some 370 instructions more in each map. */
 static unsigned int depth __ro_after_init = 4;
 
-struct iommu_debug_filter iommu_debug_filter __ro_after_init;
+const u32 *iommu_debug_filter __ro_after_init;
+u32 iommu_debug_huge;
 
 static int __init iommu_debug_origin_param(char *value)
 {
@@ -50,9 +51,9 @@ static int __init iommu_debug_depth_param(char *value)
 }
 early_param("iommu.debug_origin_depth", iommu_debug_depth_param);
 
-void iommu_debug_origin_enable(const u32 *pages, const u32 *large, unsigned long mask)
+void iommu_debug_origin_enable(const u32 *filter)
 {
-	iommu_debug_filter = (struct iommu_debug_filter){ pages, large, mask };
+	iommu_debug_filter = filter;
 	static_branch_enable(&iommu_debug_origin);
 }
 

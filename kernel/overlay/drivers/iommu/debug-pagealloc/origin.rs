@@ -24,14 +24,13 @@ use crate::{
     sections::GEOMETRY, //
 };
 use core::slice;
-use kernel::{bindings, error::to_result, ffi::c_ulong, prelude::*};
+use kernel::{bindings, error::to_result, prelude::*};
 
 /// Records are spread over this many tables, so that CPUs seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// Counters of the filter: one for each page of 512M, and each 2M of 8G, before two share one.
-const FILTER_PAGES: usize = 1 << 17;
-const FILTER_AREAS: usize = 1 << 12;
+/// Counters of the filter: one for each page of 512M, before two share one.
+const FILTER_PAGES: usize = bindings::IOMMU_DEBUG_FILTER_PAGES as usize;
 
 /// Mappings of one page or object that a report shows.
 const SHOWN: usize = 4;
@@ -164,8 +163,9 @@ pub(crate) fn init() -> Result {
     }
     // What an `Id` can tell apart.
     let capacity = capacity.clamp(SHARDS, SHARDS << 24);
-    let (pages, areas, large) = (words(FILTER_PAGES)?, words(FILTER_AREAS)?, words(1)?);
-    let large = large.first().ok_or(ENOMEM)?;
+    let pages = words(FILTER_PAGES)?;
+    // SAFETY: All access to it is atomic, in C too, and it stays.
+    let huge: &Word = unsafe { &*(&raw mut bindings::iommu_debug_huge).cast() };
     // SAFETY: May sleep here.
     to_result(unsafe { bindings::stack_depot_init() })?;
     let locks = SHARDS as u32;
@@ -176,7 +176,7 @@ pub(crate) fn init() -> Result {
         // SAFETY: As above.
         places: unsafe { tables(locks, capacity + capacity / 4) }?,
         population: Population::new(),
-        filter: Filter::new(pages, areas, large),
+        filter: Filter::new(pages, huge),
         // SAFETY: As above.
         devices: unsafe { Devices::new(2 * locks) }?,
         capacity,
@@ -187,14 +187,8 @@ pub(crate) fn init() -> Result {
         },
     };
     ORIGIN.set(KBox::leak(KBox::new(origin, GFP_KERNEL)?));
-    // SAFETY: The tables stay; there are as many words as the mask tells.
-    unsafe {
-        bindings::iommu_debug_origin_enable(
-            pages.as_ptr().cast(),
-            core::ptr::from_ref(large).cast(),
-            FILTER_PAGES as c_ulong - 1,
-        )
-    };
+    // SAFETY: The counters stay, and there are as many as the macro says.
+    unsafe { bindings::iommu_debug_origin_enable(pages.as_ptr().cast()) };
     Ok(())
 }
 
