@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures what docs/benchmarks.md shows and writes it there. Not part of .ci/run: the clock needs a quiet machine.
-# What was counted already (map, alloc) is not counted again. Arguments: which parts; without any, all of them.
+# What was counted already (map, origin, alloc) is not counted again. Arguments: which parts; without any, all of them.
 set -eu
 cd "$(dirname "$0")/.."
 page=docs/benchmarks.md
@@ -17,7 +17,7 @@ measure() {
 	{
 		echo
 		cat "$out"
-		[ "$name" = map ] || [ "$name" = alloc ] || machine
+		case $name in map | alloc | origin) ;; *) machine ;; esac
 	} >"$out.page"
 	# The part between the marks of this name is replaced.
 	awk -v name="$name" -v text="$out.page" '
@@ -35,12 +35,13 @@ machine() {
 	echo "Measured on $(nproc) CPUs: $model."
 }
 
-for part in ${*:-map alloc wall engine}; do
+for part in ${*:-map origin alloc wall engine}; do
 	case $part in
 	map) measure map map --repeat 2 --svg docs/bench-map.svg ;;
+	origin) measure origin map --flavors none,rust,dma-api-debug --param origin --pages 1,16,256,1024 ;;
 	alloc) measure alloc alloc --repeat 2 --svg docs/bench-alloc.svg ;;
 	wall) measure wall map --wall-clock --fresh --repeat 5 --pages 1,256 ;;
 	engine) measure engine engine --svg docs/bench-engine.svg ;;
-	*) echo "parts are: map alloc wall engine" >&2; exit 2 ;;
+	*) echo "parts are: map origin alloc wall engine" >&2; exit 2 ;;
 	esac
 done

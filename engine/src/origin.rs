@@ -134,8 +134,8 @@ const PAGE: u32 = 12;
 
 impl<'a> Filter<'a> {
     /// A filter of these counters, which all have to be 0. The number of `pages` has to be a power
-    /// of two, and one for each 4K of the largest mapping that is counted by page, at least; the more
-    /// there are, the fewer pages share one.
+    /// of two, and at least one for each page of the largest mapping that is counted by page. The
+    /// more there are, the fewer pages share one.
     pub const fn new(pages: &'a [Word], huge: &'a Word) -> Filter<'a> {
         Filter { pages, huge }
     }
