@@ -66,9 +66,10 @@ macro_rules! rust_name {
 ])]
 #[case::kunit("kunit", &["free-while-mapped test_free_while_mapped -", "free-while-mapped test_free_while_mapped -", "free-while-mapped test_free_with_inner_page_mapped -", "free-while-mapped test_free_page_by_page -", "alloc-while-mapped get_back -", "count-imbalance expect_imbalance -", "free-while-mapped expect_imbalance -", "count-imbalance expect_imbalance -", "free-while-mapped test_direct_region -", "free-while-mapped leak_2m -", "free-while-mapped case_order3 -", "free-while-mapped case_twice -"])]
 #[case::domain("domain-leak", &["domain-leak iommu_deinit_device 1", "domain-leak __iommu_group_set_domain_internal 5"])]
-// The two are made by hand, until there are real logs of these classes.
+// The two are made by hand: there are no real logs of all these classes yet.
 #[case::mapped_at("mapped-at", &["object-free-while-mapped edu_leak 1", "unbind-leak edu_remove 2", "bad-unmap edu_twice 3", "dma-after-unmap edu_late 4"])]
 #[case::mapped_at_panic("mapped-at-panic", &["dma-after-unmap edu_late 1 cut:Panic:27"])]
+#[case::origin("origin", &["object-free-while-mapped case_object -", "free-while-mapped misuse -", "object-free-while-mapped misuse -", "object-free-while-mapped __rcu_free_sheaf_prepare -", "object-free-while-mapped skb_release_data -", "free-while-mapped case_owned_page -", "free-while-mapped case_owned_sg -", "unbind-leak device_unbind_cleanup -"])]
 #[case::off("off", &[])]
 #[case::passthrough("passthrough", &[])]
 #[case::new_class("unknown-class", &["slab-free-while-mapped edu_free -"])]
@@ -486,4 +487,26 @@ fn every_stack_line_is_among_the_frames(#[case] name: &str) {
         let changed: Vec<_> = finding.frames_mut().map(|frame| frame.clone()).collect();
         assert_eq!(changed, frames);
     }
+}
+
+#[test]
+fn who_mapped_is_read_from_a_real_log() {
+    let report = report("origin");
+    let mapped: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| {
+            let sites = f.mappings.iter().filter_map(|m| m.frames.first());
+            let sites: Vec<_> = sites.map(|frame| frame.site.symbol.as_str()).collect();
+            (sites.join(" "), f.hint.is_some(), f.notes.len())
+        })
+        .collect();
+    let of = |index: usize| (mapped[index].0.as_str(), mapped[index].1, mapped[index].2);
+    assert_eq!(of(0), ("case_object", true, 2));
+    // Two mappings of one page, the later one first.
+    assert_eq!(of(5), ("case_owned_page case_owned_page", true, 2));
+    // No page or object, so there is no line that says which bytes of it.
+    assert_eq!(of(7), ("map_page case_unbound", true, 1));
+    assert_eq!(mapped.len(), 8);
+    assert!(!report.truncated);
 }
