@@ -65,7 +65,7 @@ fn unknown_names_are_told_with_all_known_ones() {
     let stderr = refused(&["bench", "alloc", "--orders", "11"]);
     assert!(stderr.contains("orders are 0 to 10"), "{stderr}");
     let stderr = refused(&["bench", "map", "--param", "2"]);
-    assert!(stderr.contains("0 or 1 is wanted"), "{stderr}");
+    assert!(stderr.contains("0, 1 or origin is wanted"), "{stderr}");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn an_interrupted_benchmark_goes_on_where_it_was() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("(1 of 1"), "{stderr}");
     assert!(
-        stderr.contains("2 of the figures were measured by an earlier run"),
+        stderr.contains("4 of the figures were measured by an earlier run"),
         "{stderr}"
     );
     assert!(!stdout.contains("| -"), "{stdout}");
