@@ -53,38 +53,48 @@ static noinline void free_object(struct object *object)
 	kfree(object);
 }
 
+/* Two objects on one page; the others that it took to find them are freed. */
+static int get_neighbours(struct object **one, struct object **other)
+{
+	struct object *objects[64];
+	int i, j, found = -ENOENT;
+
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		objects[i] = kmalloc_obj(**one);
+	for (i = 0; found && i < ARRAY_SIZE(objects); i++) {
+		for (j = i + 1; found && objects[i] && j < ARRAY_SIZE(objects); j++) {
+			if (!objects[j] || virt_to_page(objects[i]) != virt_to_page(objects[j]))
+				continue;
+			*one = objects[i];
+			*other = objects[j];
+			objects[i] = NULL;
+			objects[j] = NULL;
+			found = 0;
+		}
+	}
+	for (i = 0; i < ARRAY_SIZE(objects); i++)
+		kfree(objects[i]);
+	return found;
+}
+
 /* kfree(), of one object and not of its neighbour on the same page, which is no bug. */
 int case_object(struct device *dev, bool bug)
 {
-	struct object *object, *neighbour = NULL;
-	void *others[100] = {};
+	struct object *object, *neighbour;
 	dma_addr_t dma;
-	int i, ret;
+	int ret;
 
-	object = kmalloc_obj(*object);
-	for (i = 0; object && !neighbour && i < ARRAY_SIZE(others); i++) {
-		others[i] = kmalloc_obj(*object);
-		if (others[i] && virt_to_page(others[i]) == virt_to_page(object)) {
-			neighbour = others[i];
-			others[i] = NULL;
-		}
-	}
-	while (i--)
-		kfree(others[i]);
-	if (!neighbour) {
-		kfree(object);
-		return -ENOENT;
-	}
-
+	ret = get_neighbours(&object, &neighbour);
+	if (ret)
+		return ret;
 	ret = map_part(dev, object, &dma);
-	if (!ret) {
-		kfree(neighbour);
-		if (bug)
-			free_object(object);
+	kfree(neighbour);
+	if (!ret && bug)
+		free_object(object);
+	if (!ret)
 		dma_unmap_single(dev, dma, BYTES, DMA_FROM_DEVICE);
-		if (!bug)
-			free_object(object);
-	}
+	if (ret || !bug)
+		free_object(object);
 	return ret;
 }
 
