@@ -4,6 +4,7 @@
 use serde_json::{json, Map, Value};
 
 use crate::args::Switch;
+use crate::bench::interval::Interval;
 use crate::bench::measure::Measured;
 use crate::bench::rows::Row;
 use crate::kernel::Flavor;
@@ -62,6 +63,7 @@ fn row(measured: &Measured, row: &Row) -> Value {
                 "ratio": ratio.map(|r| r.median),
                 "ratio_min": ratio.map(|r| r.min),
                 "ratio_max": ratio.map(|r| r.max),
+                "ratio_interval": ratio.and_then(|r| r.interval).map(interval),
                 "added": measured.added(column, &row.name).map(|a| a.median),
                 "repeats": figures,
             }),
@@ -72,6 +74,14 @@ fn row(measured: &Measured, row: &Row) -> Value {
         "section": row.section,
         "label": row.label,
         "values": values,
+    })
+}
+
+fn interval(interval: Interval) -> Value {
+    json!({
+        "low": interval.low,
+        "high": interval.high,
+        "confidence": interval.confidence,
     })
 }
 
@@ -105,5 +115,25 @@ mod tests {
             (&json!(1.5), &json!(50.0))
         );
         assert_eq!(unmap["repeats"][0]["calls"], 3);
+    }
+    #[test]
+    fn enough_repeats_have_an_interval() {
+        let settings = Setting::all(&[Flavor::None, Flavor::C], &[Switch::On]);
+        let lists = [1.5, 1.25, 2.0, 1.75, 3.0, 1.125].map(|r| [Some(100.0), Some(100.0 * r)]);
+        let lists: Vec<&[Option<f64>]> = lists.iter().map(|l| &l[..]).collect();
+        let m = measured(
+            &settings,
+            &[("dma_map/4K", &lists), ("dma_unmap/4K", &lists[..5])],
+        );
+        let rows = rows::of_map(&[1], &[], false).unwrap();
+        assert!(rows.is_empty(), "by the clock there are no single calls");
+        let rows = rows::of_map(&[1], &[], true).unwrap();
+        let value: Value = serde_json::from_str(&to_string("map", &m, &rows, false)).unwrap();
+        let interval = |row: usize| &value["rows"][row]["values"]["c, 1"]["ratio_interval"];
+        assert_eq!(
+            interval(0),
+            &json!({ "low": 1.125, "high": 3.0, "confidence": 0.96875 })
+        );
+        assert_eq!(interval(1), &Value::Null);
     }
 }

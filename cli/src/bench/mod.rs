@@ -3,9 +3,11 @@
 
 pub mod budget;
 pub mod chart;
+pub mod clock;
 pub mod engine;
 pub mod figure;
 pub mod gdb;
+pub mod interval;
 pub mod json;
 pub mod measure;
 pub mod program;
@@ -144,7 +146,10 @@ fn chart_of_map(measured: &Measured, rows: &[Row], exact: bool) -> Chart {
             "{what} of one call, as a multiple of a kernel without sanitizer; logarithmic"
         ),
         from: 1.0,
-        bar: Some((1.1, "1.10".to_owned())),
+        bar: Some(match exact {
+            true => (1.1, "1.10".to_owned()),
+            false => (clock::BAR, clock::BAR.to_string()),
+        }),
         series: series(measured),
         groups: groups(measured, &rows, bar),
     }

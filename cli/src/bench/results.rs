@@ -3,11 +3,12 @@
 
 use crate::args::Switch;
 use crate::bench::figure::Figure;
+use crate::bench::interval::Interval;
 use crate::bench::measure::Measured;
 use crate::bench::setting::Setting;
 use crate::kernel::Flavor;
 
-/// The middle one of some numbers, and the outermost.
+/// The middle one of some numbers, the outermost, and where the middle of more such numbers would be.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Spread {
     /// The middle one; the lower one of two.
@@ -16,6 +17,19 @@ pub struct Spread {
     pub min: f64,
     /// The largest.
     pub max: f64,
+    /// Where the median is; nothing if the numbers are too few for that.
+    pub interval: Option<Interval>,
+}
+
+/// What numbers tell about a bar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Judged {
+    /// They are at most at the bar.
+    Within,
+    /// They are over it.
+    Over,
+    /// They do not tell.
+    Undecided,
 }
 
 impl Spread {
@@ -27,7 +41,21 @@ impl Spread {
             median: *numbers.get(numbers.len().checked_sub(1)? / 2)?,
             min: *numbers.first()?,
             max: *numbers.last()?,
+            interval: Interval::of(&numbers),
         })
+    }
+
+    /// Compares all of the interval with a bar; where there is none, the median.
+    pub fn against(&self, bar: f64) -> Judged {
+        let (low, high) = match self.interval {
+            Some(interval) => (interval.low, interval.high),
+            None => (self.median, self.median),
+        };
+        match (low > bar, high > bar) {
+            (true, _) => Judged::Over,
+            (false, true) => Judged::Undecided,
+            (false, false) => Judged::Within,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! Tables of figures, in Markdown that is readable as it is.
 
 use crate::args::Switch;
+use crate::bench::clock;
 use crate::bench::measure::Measured;
 use crate::bench::results::Spread;
 use crate::bench::rows::{is_of_pages, Row, Source};
@@ -9,8 +10,6 @@ use crate::bench::setting::Setting;
 use crate::exact::thousands;
 use crate::kernel::Flavor;
 
-/// By the clock, figures of two runs differ too much for a lower bar.
-const BAR_WALL: f64 = 1.15;
 /// What a large free may add, as a part of what the reference adds; a free of one page may add as much.
 const BAR_LARGE: f64 = 0.2;
 
@@ -21,7 +20,7 @@ const MISSING: &str = "-";
 pub fn of_map(measured: &Measured, rows: &[Row], exact: bool) -> String {
     let cell = |column: usize, row: &Row| map_cell(measured, column, &row.name, exact);
     let mut text = sections(measured, rows, cell, &[]);
-    text.push_str(&legend(measured, exact));
+    text.push_str(&legend(measured, rows, exact));
     text.push_str(&longest(measured, rows, exact));
     text.push_str(&notes(measured, rows));
     text
@@ -38,22 +37,18 @@ fn map_cell(measured: &Measured, column: usize, row: &str, exact: bool) -> Strin
     else {
         return amount;
     };
-    let bar = match exact {
-        true => measured.settings[column].bar(),
-        false => BAR_WALL,
+    let ratio = match exact {
+        true => {
+            let over = ratio.median > measured.settings[column].bar();
+            mark(factor(ratio.median), over)
+        }
+        false => clock::ratio(measured, column, ratio),
     };
-    let mut text = format!(
-        "{amount} {}",
-        mark(factor(ratio.median), ratio.median > bar)
-    );
-    if !exact && measured.repeats > 1 {
-        text.push_str(&format!(" ({}–{})", factor(ratio.min), factor(ratio.max)));
-    }
-    text
+    format!("{amount} {ratio}")
 }
 
 /// Bold where it is over the bar.
-fn mark(text: String, over: bool) -> String {
+pub fn mark(text: String, over: bool) -> String {
     match over {
         true => format!("**{text}**"),
         false => text,
@@ -216,23 +211,22 @@ fn unit(exact: bool) -> String {
     }
 }
 
-fn legend(measured: &Measured, exact: bool) -> String {
+fn legend(measured: &Measured, rows: &[Row], exact: bool) -> String {
     let mut text = format!("One call{}", unit(exact));
-    if measured.base().is_some() {
-        text.push_str("; behind it the ratio to `none`");
-        if !exact && measured.repeats > 1 {
-            text.push_str(", median and range");
-        }
+    if measured.base().is_none() {
+        return text + ".\n";
     }
-    text.push_str(".\n");
-    if measured.base().is_some() {
-        text.push_str(&match exact {
-            true => format!(
-                "Bold: over the bar, which is {:.2} with the sanitizer on (1), and {:.2} off (0).\n",
-                1.10, 1.01
-            ),
-            false => format!("Bold: over the bar of {BAR_WALL}.\n"),
-        });
+    text.push_str("; behind it the ratio to `none`");
+    match exact {
+        true => text.push_str(&format!(
+            ".\nBold: over the bar, which is {:.2} with the sanitizer on (1), and {:.2} off (0).\n",
+            1.10, 1.01
+        )),
+        false => {
+            text.push_str(&clock::legend(measured, rows));
+            text.push_str(".\n");
+            text.push_str(&clock::judgement(measured, rows));
+        }
     }
     text
 }
@@ -304,25 +298,6 @@ mod tests {
         let m = measured(&settings(), &[("dma_map/4K", MAP), ("dma_unmap/4K", UNMAP)]);
         let rows = rows::of_map(&[1], &[], true).unwrap();
         insta::assert_snapshot!(of_map(&m, &rows, true));
-    }
-
-    #[test]
-    fn wall_clock_table() {
-        let repeats: &[&[Option<f64>]] = &[
-            &[Some(46_000.0), Some(52_000.0)],
-            &[Some(50_000.0), Some(60_000.0)],
-            &[Some(48_000.0), Some(50_000.0)],
-        ];
-        let settings = Setting::all(&[Flavor::None, Flavor::Rust], &[Switch::On]);
-        let m = measured(
-            &settings,
-            &[
-                ("kernel_map/256/4", repeats),
-                ("kernel_unmap/256/4", repeats),
-            ],
-        );
-        let rows = rows::of_map(&[256], &[4], false).unwrap();
-        insta::assert_snapshot!(of_map(&m, &rows, false));
     }
 
     #[test]
