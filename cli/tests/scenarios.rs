@@ -96,20 +96,25 @@ fn check(name: &str, flavor: Flavor) {
     }
 }
 
+/// The scenario of a test.
+fn name(test: &str) -> String {
+    test.replace('_', "-")
+}
+
 macro_rules! scenarios {
-    ($($module:ident $flavor:ident: $($test:ident $name:literal),+;)+) => {
+    ($($module:ident $flavor:ident: $($test:ident),+;)+) => {
         $(mod $module {
             use super::*;
-            $(#[test] fn $test() { check($name, Flavor::$flavor) })+
+            $(#[test] fn $test() { check(&name(stringify!($test)), Flavor::$flavor) })+
         })+
 
         /// Every scenario, with each of its flavours, has a test here.
         #[test]
         fn none_is_forgotten() {
-            let tested = [$($((Flavor::$flavor.name(), $name)),+),+];
+            let tested = [$($((Flavor::$flavor.name(), name(stringify!($test)))),+),+];
             for scenario in Scenario::all(&folder()).unwrap() {
                 for flavor in &scenario.flavors {
-                    let pair = (flavor.as_str(), scenario.name.as_str());
+                    let pair = (flavor.as_str(), scenario.name.clone());
                     assert!(tested.contains(&pair), "no test runs {pair:?}");
                 }
             }
@@ -119,82 +124,82 @@ macro_rules! scenarios {
 
 scenarios! {
     rust Rust:
-        address_zero "address-zero",
-        ahci_isa_bridge "ahci-isa-bridge",
-        bad_parameter "bad-parameter",
-        device_removed "device-removed",
-        domain_gone "domain-gone",
-        domain_gone_reused "domain-gone-reused",
-        e1000e_traffic "e1000e-traffic",
-        edu_page "edu-page",
-        failed_map "failed-map",
-        group_type "group-type",
-        huge_leak "huge-leak",
-        huge_leak_pages "huge-leak-pages",
-        isa_bridge_boot "isa-bridge-boot",
-        kunit "kunit",
-        last_address "last-address",
-        map_fails "map-fails",
-        mapped_twice "mapped-twice",
-        memory_offline "memory-offline",
-        misused_again "misused-again",
-        no_iommu "no-iommu",
-        no_memory "no-memory",
-        nvme_traffic "nvme-traffic",
-        off "off",
-        order3_inner "order3-inner",
-        origin_e1000e "origin-e1000e",
-        origin_full "origin-full",
-        origin_no_iommu "origin-no-iommu",
-        origin_nvme "origin-nvme",
-        origin_object "origin-object",
-        origin_object_passthrough "origin-object-passthrough",
-        origin_owned "origin-owned",
-        origin_unbound "origin-unbound",
-        other_cpu "other-cpu",
-        over_unmap_16k "over-unmap-16k",
-        over_unmap_2m "over-unmap-2m",
-        own_domain "own-domain",
-        page_ext "page-ext",
-        passthrough "passthrough",
-        reused_while_mapped "reused-while-mapped",
-        sg_segment "sg-segment",
-        stress "stress",
-        stress_virtio "stress-virtio",
-        unmap_hole "unmap-hole",
-        unmap_race "unmap-race",
-        vmalloc "vmalloc";
+        address_zero,
+        ahci_isa_bridge,
+        bad_parameter,
+        device_removed,
+        domain_gone,
+        domain_gone_reused,
+        e1000e_traffic,
+        edu_page,
+        failed_map,
+        group_type,
+        huge_leak,
+        huge_leak_pages,
+        isa_bridge_boot,
+        kunit,
+        last_address,
+        map_fails,
+        mapped_twice,
+        memory_offline,
+        misused_again,
+        no_iommu,
+        no_memory,
+        nvme_traffic,
+        off,
+        order3_inner,
+        origin_e1000e,
+        origin_full,
+        origin_no_iommu,
+        origin_nvme,
+        origin_object,
+        origin_object_passthrough,
+        origin_owned,
+        origin_unbound,
+        other_cpu,
+        over_unmap_16k,
+        over_unmap_2m,
+        own_domain,
+        page_ext,
+        passthrough,
+        reused_while_mapped,
+        sg_segment,
+        stress,
+        stress_virtio,
+        unmap_hole,
+        unmap_race,
+        vmalloc;
     c C:
-        address_zero "address-zero",
-        device_removed "device-removed",
-        domain_gone_reused "domain-gone-reused",
-        e1000e_traffic "e1000e-traffic",
-        edu_page "edu-page",
-        failed_map "failed-map",
-        group_type "group-type",
-        huge_leak "huge-leak",
-        huge_leak_pages "huge-leak-pages",
-        isa_bridge_boot "isa-bridge-boot",
-        last_address "last-address",
-        map_fails "map-fails",
-        mapped_twice "mapped-twice",
-        memory_offline "memory-offline",
-        misused_again "misused-again",
-        no_memory "no-memory",
-        nvme_traffic "nvme-traffic",
-        off "off",
-        order3_inner "order3-inner",
-        other_cpu "other-cpu",
-        over_unmap_16k "over-unmap-16k",
-        over_unmap_2m "over-unmap-2m",
-        own_domain "own-domain",
-        page_ext_reference "page-ext-reference",
-        reused_while_mapped "reused-while-mapped",
-        sg_segment "sg-segment",
-        stress_reference "stress-reference",
-        unmap_hole "unmap-hole",
-        unmap_race "unmap-race",
-        vmalloc "vmalloc";
+        address_zero,
+        device_removed,
+        domain_gone_reused,
+        e1000e_traffic,
+        edu_page,
+        failed_map,
+        group_type,
+        huge_leak,
+        huge_leak_pages,
+        isa_bridge_boot,
+        last_address,
+        map_fails,
+        mapped_twice,
+        memory_offline,
+        misused_again,
+        no_memory,
+        nvme_traffic,
+        off,
+        order3_inner,
+        other_cpu,
+        over_unmap_16k,
+        over_unmap_2m,
+        own_domain,
+        page_ext_reference,
+        reused_while_mapped,
+        sg_segment,
+        stress_reference,
+        unmap_hole,
+        unmap_race,
+        vmalloc;
     none None:
-        option_off "option-off";
+        option_off;
 }
