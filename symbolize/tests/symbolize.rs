@@ -142,7 +142,7 @@ fn of_two_functions_with_one_name_the_size_tells_which() {
 #[test]
 fn compressed_debug_information_is_unpacked() {
     let built = Built::new();
-    let packed = built.packed();
+    let packed = built.kernel_with(&["-gz=zlib", "-Wl,--build-id"], "vmlinux-gz");
     let frames = all_of(&packed, "outer", "");
     let lines = |vmlinux: &Path| {
         let mut report = log(Some(BANNER), &frames);
@@ -317,7 +317,7 @@ fn files_that_are_no_kernel_say_so() {
         .err()
         .unwrap();
     assert!(error.to_string().contains("no vermagic"), "{error}");
-    let error = Symbols::open(Some(&built.without_debug_info()), &[])
+    let error = Symbols::open(Some(&built.kernel_with(&["-g0"], "vmlinux-g0")), &[])
         .err()
         .unwrap();
     assert_eq!(error.reason, Reason::NoDebugInfo, "{error}");

@@ -92,17 +92,21 @@ impl Built {
             vmlinux,
             module,
         };
-        let linked = [
-            "-nostdlib",
-            "-static",
-            "-no-pie",
-            "-Wl,--build-id",
-            "init/main.c",
-            "other.c",
-        ];
-        built.cc(&linked, &built.vmlinux);
+        built.kernel(&["-Wl,--build-id"], &built.vmlinux);
         built.cc(&["-c", "edu/edu_dma.c"], &built.module);
         built
+    }
+
+    /// Compiles the kernel anew, with further flags.
+    pub(crate) fn kernel_with(&self, flags: &[&str], name: &str) -> PathBuf {
+        let out = self.dir.path().join(name);
+        self.kernel(flags, &out);
+        out
+    }
+
+    fn kernel(&self, flags: &[&str], out: &Path) {
+        let linked = ["-nostdlib", "-static", "-no-pie", "init/main.c", "other.c"];
+        self.cc(&[flags, &linked].concat(), out);
     }
 
     fn cc(&self, args: &[&str], out: &Path) {
@@ -153,37 +157,6 @@ impl Built {
             &["-nostdlib", "-r", "-Wl,--build-id", "edu/edu_dma.c"],
             &out,
         );
-        out
-    }
-
-    /// The kernel with its debug information compressed.
-    pub(crate) fn packed(&self) -> PathBuf {
-        let out = self.dir.path().join("vmlinux-gz");
-        let args = [
-            "-gz=zlib",
-            "-nostdlib",
-            "-static",
-            "-no-pie",
-            "-Wl,--build-id",
-            "init/main.c",
-            "other.c",
-        ];
-        self.cc(&args, &out);
-        out
-    }
-
-    /// A kernel that was compiled without -g.
-    pub(crate) fn without_debug_info(&self) -> PathBuf {
-        let out = self.dir.path().join("vmlinux-g0");
-        let args = [
-            "-g0",
-            "-nostdlib",
-            "-static",
-            "-no-pie",
-            "init/main.c",
-            "other.c",
-        ];
-        self.cc(&args, &out);
         out
     }
 }
