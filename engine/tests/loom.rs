@@ -229,88 +229,60 @@ fn a_mark_does_not_outlive_the_mapping_of_whole_pages() {
     });
 }
 
-/// A direct region comes, and its pages are checked meanwhile: never a finding.
+/// Pages 0 and 1 are a direct region, and the owner does something with it while page 1 is inspected: never a finding.
+fn owner_acts<const N: usize>(region: bool, act: fn(&Counts<Machine>, &Ranges<N>)) {
+    check(move || {
+        let counts = counts();
+        let direct = registry::<N>();
+        if region {
+            direct.insert(2, Pfn(0), Pfn(1), 1);
+            counts.map(&pages(0, 2));
+        }
+        let owner = {
+            let (counts, direct) = (counts.clone(), direct.clone());
+            thread::spawn(move || act(&counts, &direct))
+        };
+        let hit = counts.inspect(Pfn(1), 1, &Intent::new(&*direct));
+        assert_eq!(hit, None);
+        owner.join().unwrap();
+    });
+}
+
 #[test]
 fn a_direct_region_that_comes_is_no_finding() {
-    check(|| {
-        let counts = counts();
-        let direct = registry::<1>();
-        let owner = {
-            let (counts, direct) = (counts.clone(), direct.clone());
-            thread::spawn(move || {
-                direct.insert(2, Pfn(0), Pfn(1), 1);
-                counts.map(&pages(0, 2));
-            })
-        };
-        let hit = counts.inspect(Pfn(1), 1, &Intent::new(&*direct));
-        assert_eq!(hit, None);
-        owner.join().unwrap();
+    owner_acts::<1>(false, |counts, direct| {
+        direct.insert(2, Pfn(0), Pfn(1), 1);
+        counts.map(&pages(0, 2));
     });
 }
 
-/// The same when it goes.
 #[test]
 fn a_direct_region_that_goes_is_no_finding() {
-    check(|| {
-        let counts = counts();
-        let direct = registry::<1>();
-        direct.insert(2, Pfn(0), Pfn(1), 1);
-        counts.map(&pages(0, 2));
-        let owner = {
-            let (counts, direct) = (counts.clone(), direct.clone());
-            thread::spawn(move || {
-                counts.unmap(&pages(0, 2));
-                direct.remove(2, Pfn(0), Pfn(1));
-            })
-        };
-        let hit = counts.inspect(Pfn(1), 1, &Intent::new(&*direct));
-        assert_eq!(hit, None);
-        owner.join().unwrap();
+    owner_acts::<1>(true, |counts, direct| {
+        counts.unmap(&pages(0, 2));
+        direct.remove(2, Pfn(0), Pfn(1));
     });
 }
 
-/// The same when its domain is freed, whose number may be another one's at once.
+/// The domain is freed, whose number may be another one's at once.
 #[test]
 fn the_region_of_a_domain_that_is_freed_is_no_finding() {
-    check(|| {
-        let counts = counts();
-        let direct = registry::<1>();
-        direct.insert(2, Pfn(0), Pfn(1), 1);
-        counts.map(&pages(0, 2));
-        let owner = {
-            let (counts, direct) = (counts.clone(), direct.clone());
-            thread::spawn(move || {
-                let orphan = direct.orphan(2);
-                counts.unmap(&pages(0, 2));
-                direct.remove_all(orphan);
-            })
-        };
-        let hit = counts.inspect(Pfn(1), 1, &Intent::new(&*direct));
-        assert_eq!(hit, None);
-        owner.join().unwrap();
+    owner_acts::<1>(true, |counts, direct| {
+        let orphan = direct.orphan(2);
+        counts.unmap(&pages(0, 2));
+        direct.remove_all(orphan);
     });
 }
 
-/// A region comes, another one goes, and so do mappings that are no region's, but are taken back before the check.
+/// Another region comes, the first one goes, and so do mappings that are no region's, but are taken back before the
+/// check.
 #[test]
 fn a_page_of_two_regions_is_no_finding() {
-    check(|| {
-        let counts = counts();
-        let direct = registry::<2>();
-        direct.insert(2, Pfn(0), Pfn(1), 1);
-        counts.map(&pages(0, 2));
-        let owner = {
-            let (counts, direct) = (counts.clone(), direct.clone());
-            thread::spawn(move || {
-                direct.insert(4, Pfn(1), Pfn(1), 1);
-                counts.map(&pages(1, 1));
-                counts.unmap(&pages(0, 2));
-                direct.remove(2, Pfn(0), Pfn(1));
-            })
-        };
-        let hit = counts.inspect(Pfn(1), 1, &Intent::new(&*direct));
-        assert_eq!(hit, None);
-        owner.join().unwrap();
+    owner_acts::<2>(true, |counts, direct| {
+        direct.insert(4, Pfn(1), Pfn(1), 1);
+        counts.map(&pages(1, 1));
+        counts.unmap(&pages(0, 2));
+        direct.remove(2, Pfn(0), Pfn(1));
     });
 }
 
