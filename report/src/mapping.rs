@@ -4,12 +4,13 @@
 use crate::model::{Facts, Frame, Site};
 use serde::{Deserialize, Serialize};
 
-/// The line above a mapping.
-pub(crate) const MAPPED: &str = "mapped at:";
 /// The line above the end of a mapping, or above the stack of an unmap that is the bug itself.
-pub(crate) const UNMAPPED: &str = "unmapped at:";
-/// The line above the stack of a driver's unbinding.
-pub(crate) const UNBOUND: &str = "unbound at:";
+pub(crate) const UNMAPPED_AT: &str = "unmapped at:";
+
+/// The title of a section: its heading without the colon.
+pub(crate) fn title(heading: &str) -> &str {
+    heading.strip_suffix(':').unwrap_or(heading)
+}
 
 /// One mapping of memory for a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,10 @@ mod model;
 
 use crate::class::Class;
 use crate::group::{groups, Group};
+use crate::mapping::{title, UNMAPPED_AT};
 use crate::model::{Facts, Finding, Frame, Report, Site, TroubleKind};
 use crate::text::{headline, place, printable};
+use dmasan_engine::mapped_at::MAPPED_AT;
 use model::{
     Artifact, Configuration, Driver, Invocation, Level, Location, Log, LogicalLocation, Message,
     Notification, PhysicalLocation, Properties, Region, ResultOfRun, Rule, Run, Stack, StackFrame,
@@ -168,9 +170,9 @@ fn stacks(finding: &Finding) -> Vec<Stack> {
         add(&mut stacks, stack(&event.title, &event.frames));
     }
     for mapping in &finding.mappings {
-        add(&mut stacks, stack("mapped at", &mapping.frames));
+        add(&mut stacks, stack(title(MAPPED_AT), &mapping.frames));
         if let Some(ended) = &mapping.ended {
-            add(&mut stacks, stack("unmapped at", &ended.frames));
+            add(&mut stacks, stack(title(UNMAPPED_AT), &ended.frames));
         }
     }
     stacks

@@ -3,6 +3,7 @@
 
 mod markup;
 
+use dmasan_engine::mapped_at::{MAPPED_AT, UNBOUND_AT};
 use dmasan_engine::report::{
     Class, Event, Facts, DOMAIN_FREED, REFERENCE_LINE, RULER, STILL_MAPPED, TITLE,
 };
@@ -163,15 +164,15 @@ fn meaningful() -> impl Strategy<Value = String> {
         Just(REFERENCE_LINE.to_owned()),
         Just("page_owner tracks the page as freed".to_owned()),
         Just("page last free pid 1 tgid 1 ts 1 stack trace:".to_owned()),
-        Just("freed at:".to_owned()),
+        Just(Event::Free.heading().to_owned()),
         Just(format!("{TITLE}domain-leak in f+0x1/0x2")),
         Just(STILL_MAPPED.to_owned()),
         Just(DOMAIN_FREED.to_owned()),
         Just(" [iova=0x1000] [phys=0x2000] [size=0x1000]".to_owned()),
         Just(format!("{TITLE}dma-after-unmap in f+0x1/0x2 [m]")),
-        Just("mapped at:".to_owned()),
+        Just(MAPPED_AT.to_owned()),
         Just("unmapped at:".to_owned()),
-        Just("unbound at:".to_owned()),
+        Just(UNBOUND_AT.to_owned()),
         Just("[device=0000:00:03.0] [driver=edu] [size=1500] [from=64]".to_owned()),
         Just("edu 0000:00:03.0: the device can WRITE 1500 bytes".to_owned()),
         Just("memory now: free".to_owned()),

@@ -3,9 +3,10 @@
 
 use super::{clip, Block, Section, Stage, MAX_FACTS, MAX_FRAMES};
 use crate::facts::facts;
-use crate::mapping::{of_device, remark, Ended, Mapping, Remark, MAPPED, UNMAPPED};
+use crate::mapping::{of_device, remark, title, Ended, Mapping, Remark, UNMAPPED_AT};
 use crate::model::{Facts, Frame};
 use crate::ranges::is_indented;
+use dmasan_engine::mapped_at::MAPPED_AT;
 
 /// Bounds of what is kept of one report.
 const MAX_MAPPINGS: usize = 64;
@@ -30,8 +31,8 @@ impl Block {
             return false;
         }
         match (text.trim_end(), self.section) {
-            (MAPPED, _) => self.begin_mapping(),
-            (UNMAPPED, Section::Mapping(_)) => self.end_mapping(),
+            (MAPPED_AT, _) => self.begin_mapping(),
+            (UNMAPPED_AT, Section::Mapping(_)) => self.end_mapping(),
             _ if is_indented(text) => return self.said(text),
             _ => return self.mapping_facts(text) || self.remark(text) || self.said(text),
         }
@@ -81,7 +82,7 @@ impl Block {
 
     /// The last heading looked like that of a stack, but facts follow: a mapping ended whose begin the log does not show.
     fn is_end_without_begin(&self) -> bool {
-        let is_end = |title: &str| UNMAPPED.strip_suffix(':') == Some(title);
+        let is_end = |heading: &str| heading == title(UNMAPPED_AT);
         let last = self.finding.stacks.last();
         self.section == Section::Stack
             && last.is_some_and(|stack| is_end(&stack.title) && stack.frames.is_empty())

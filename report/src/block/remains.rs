@@ -5,10 +5,11 @@ use super::{clip, Block, Next, Stage};
 use crate::class::Class;
 use crate::facts::facts;
 use crate::line::Line;
-use crate::mapping::{remark, MAPPED, UNBOUND, UNMAPPED};
+use crate::mapping::{remark, UNMAPPED_AT};
 use crate::model::{CutBy, Origin};
 use crate::ranges::{is_indented, range};
 use crate::{owner, symbol};
+use dmasan_engine::mapped_at::{MAPPED_AT, UNBOUND_AT};
 use dmasan_engine::report::{Event, DOMAIN_FREED, RULER, STILL_MAPPED};
 
 impl Block {
@@ -19,7 +20,7 @@ impl Block {
         }
         let class = match line.text.trim_end() {
             STILL_MAPPED | DOMAIN_FREED => Class::DomainLeak,
-            UNBOUND => Class::UnbindLeak,
+            UNBOUND_AT => Class::UnbindLeak,
             _ => Class::Other("unknown".to_owned()),
         };
         let mut block = Block::empty(line, Origin::Dmasan, class, Stage::Remains);
@@ -50,8 +51,8 @@ impl Block {
             let follows = match heading.trim_end() {
                 PAGE_OWNER => of_owner,
                 STILL_MAPPED => range(text).is_some(),
-                MAPPED => is_mapping_facts(text),
-                UNMAPPED => frame || is_mapping_facts(text),
+                MAPPED_AT => is_mapping_facts(text),
+                UNMAPPED_AT => frame || is_mapping_facts(text),
                 _ => frame,
             };
             if !follows {
@@ -61,8 +62,8 @@ impl Block {
             || self.lists_ranges() && (range(text).is_some() || text.trim_end() == DOMAIN_FREED)
             || of_owner && self.finding.page_owner.is_some()
             || text.trim().is_empty()
-            || matches!(text.trim_end(), PAGE_OWNER | MAPPED)
-            || text.trim_end() == UNMAPPED && !self.finding.mappings.is_empty()
+            || matches!(text.trim_end(), PAGE_OWNER | MAPPED_AT)
+            || text.trim_end() == UNMAPPED_AT && !self.finding.mappings.is_empty()
             || remark(text).is_some()
             || text.starts_with("CPU: ") && text.contains(" Comm: "))
         {
@@ -89,9 +90,9 @@ fn is_heading(text: &str) -> bool {
         Event::Alloc.heading(),
         STILL_MAPPED,
         DOMAIN_FREED,
-        MAPPED,
-        UNMAPPED,
-        UNBOUND,
+        MAPPED_AT,
+        UNMAPPED_AT,
+        UNBOUND_AT,
         PAGE_OWNER,
     ];
     HEADINGS.contains(&text.trim_end())

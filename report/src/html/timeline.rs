@@ -3,8 +3,10 @@
 
 use super::{shown, stack};
 use crate::class::Class;
-use crate::mapping::Mapping;
+use crate::mapping::{title, Mapping, UNMAPPED_AT};
 use crate::model::{Facts, Finding, Frame, OwnerEvent, Site};
+use dmasan_engine::mapped_at::UNBOUND_AT;
+use dmasan_engine::report::{self, DOMAIN_FREED};
 use maud::{html, Markup};
 
 /// What happened.
@@ -31,11 +33,15 @@ impl Kind {
     }
 
     fn of_heading(heading: &str) -> Kind {
-        match heading {
-            "freed at" => Kind::Freed,
-            "allocated at" => Kind::Allocated,
-            "unmapped at" | "unbound at" | "domain freed at" => Kind::Unmapped,
-            _ => Kind::Other,
+        let is = |line| title(line) == heading;
+        if is(report::Event::Free.heading()) {
+            Kind::Freed
+        } else if is(report::Event::Alloc.heading()) {
+            Kind::Allocated
+        } else if [UNMAPPED_AT, UNBOUND_AT, DOMAIN_FREED].into_iter().any(is) {
+            Kind::Unmapped
+        } else {
+            Kind::Other
         }
     }
 }
