@@ -422,6 +422,27 @@ fn hostile_log_is_bounded_and_harmless() {
         .all(|c| c == '\n' || c == '\t' || !c.is_control() && c != '\u{202e}'));
 }
 
+/// What the README shows of the demo: lines of the log in their order, where `...` stands for some of a stack.
+#[test]
+fn the_sample_of_the_readme_is_true() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("../README.md")).unwrap();
+    let log = std::fs::read_to_string(root.join("tests/data/demo.log")).unwrap();
+    let blocks: Vec<_> = readme.split("```\n").skip(1).step_by(2).collect();
+    let [said, shown] = blocks[..] else {
+        panic!("the README has other blocks: {blocks:#?}");
+    };
+    for block in [said, shown] {
+        // Time and caller stand before each line.
+        let mut rest = log.lines().map(|line| line.split_once("] ").unwrap().1);
+        for line in block.lines().filter(|line| *line != " ...") {
+            let found = rest.any(|of_log| of_log.trim_end() == line);
+            assert!(found, "README.md shows what is not in demo.log: {line:?}");
+        }
+    }
+    assert!(said.contains("corrupted by the device") && shown.contains("BUG: DMASAN: "));
+}
+
 #[test]
 fn the_documented_samples_are_true() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reports.md");
@@ -443,7 +464,12 @@ fn the_documented_samples_are_true() {
         "docs/reports.md shows another report than domain-leak.log"
     );
     let outer = [
-        " edu_init+",
+        " cases_",
+        " pci_device_",
+        " really_probe",
+        " driver_",
+        " __driver_",
+        " bus_",
         " do_",
         " init_module",
         " __x64_sys_",
@@ -453,13 +479,13 @@ fn the_documented_samples_are_true() {
         "Hardware",
         "===",
     ];
-    let raw = &report("mapped-at").findings[3].raw;
+    let raw = &report("origin").findings[0].raw;
     let inner = |line: &&String| !outer.iter().any(|begin| line.starts_with(begin));
     let lines: Vec<_> = raw.iter().filter(inner).map(String::as_str).collect();
     let sample = lines.join("\n");
     assert!(
         docs.contains(&format!("```\n{}\n```\n", sample.trim_end())),
-        "docs/reports.md shows another report than mapped-at.log"
+        "docs/reports.md shows another report than origin.log"
     );
     let (_, rest) = docs.split_once("\n## JSON\n").unwrap();
     let (_, rest) = rest.split_once("```json\n").unwrap();
