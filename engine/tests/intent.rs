@@ -72,3 +72,18 @@ fn a_freed_domains_region_is_meant_until_it_is_counted_down() {
     counts.map(&pages(5, 1));
     assert!(counts.inspect(Pfn(0), 16, &intent).is_some());
 }
+
+#[test]
+fn a_region_is_its_owners_from_the_first_page_to_the_last() {
+    let direct = Ranges::<4>::new();
+    direct.insert(2, Pfn(8), Pfn(15), 1);
+    let owned = |owner| -> Vec<u64> { (0..20).filter(|&p| direct.owns(owner, Pfn(p))).collect() };
+    assert_eq!(owned(2), (8..16).collect::<Vec<_>>());
+    assert_eq!(owned(4), []);
+    // Nobody has the entries that are free.
+    assert_eq!(owned(0), []);
+    direct.remove(2, Pfn(8), Pfn(14));
+    assert!(direct.owns(2, Pfn(8)), "that is another range");
+    direct.remove(2, Pfn(8), Pfn(15));
+    assert_eq!((owned(2), direct.totals()), (vec![], (0, 0)));
+}

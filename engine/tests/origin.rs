@@ -117,7 +117,21 @@ proptest! {
         }
         prop_assert!(records.pages.iter().chain([&records.huge]).all(|word| word.load() == 0));
         prop_assert!(records.places.is_empty() && records.overlapping(0, u64::MAX >> 30).is_empty());
+        prop_assert!(records.population.keys(0, u64::MAX).next().is_none(), "nothing is looked through");
     }
+}
+
+#[test]
+fn both_ends_of_a_place_are_in_it_and_what_is_beside_is_not() {
+    let place = |phys, size| Place { phys, size, id: 1 };
+    let object = place(0x5040, 0x100);
+    assert_eq!(object.last(), 0x513f);
+    assert!(object.overlaps(0x5000, 0x5040) && !object.overlaps(0x5000, 0x503f));
+    assert!(object.overlaps(0x513f, 0x6000) && !object.overlaps(0x5140, 0x6000));
+    assert!(object.overlaps(0x5080, 0x5080) && object.overlaps(0, u64::MAX));
+    // What cannot be: no bytes, and more than there are.
+    assert_eq!(place(0x5040, 0).last(), 0x5040);
+    assert_eq!(place(u64::MAX - 1, 0x100).last(), u64::MAX);
 }
 
 #[test]
@@ -152,6 +166,42 @@ fn the_best_of_equal_hashes_is_taken() {
     table.for_each(|&mut v| all.push(v));
     all.sort_unstable();
     assert_eq!(all, [2, 5, 7]);
+}
+
+#[test]
+fn all_room_is_used_again_however_it_became_free() {
+    let mut table: Chains<Vec<u32>, Vec<Node<u64>>> =
+        Chains::new(vec![0; 2], vec![Node::default(); 5]);
+    for round in 0..3 {
+        for n in 0..5 {
+            assert!(table.insert(n, n).is_some(), "round {round}: {n} of 5");
+        }
+        assert_eq!((table.insert(9, 9), table.len()), (None, 5));
+        for n in [3, 0, 4, 1, 2] {
+            assert_eq!(table.take(n, |&v| u32::from(v == n)).unwrap().1, n);
+        }
+        assert!(table.is_empty());
+    }
+}
+
+#[test]
+fn all_values_are_gone_through_and_changed_where_they_are() {
+    let mut table: Chains<Vec<u32>, Vec<Node<u64>>> =
+        Chains::new(vec![0; 4], vec![Node::default(); 32]);
+    let slots: Vec<_> = (0..32).map(|n| table.insert(n, n).unwrap()).collect();
+    let mut all = Vec::new();
+    table.for_each(|value| {
+        all.push(*value);
+        *value += 100;
+    });
+    all.sort_unstable();
+    assert_eq!(all, (0..32).collect::<Vec<_>>());
+    for (n, slot) in (0..32).zip(slots) {
+        assert_eq!(table.get_mut(slot), Some(&mut (n + 100)));
+        let found = |(at, _): &(u32, &u64)| *at == slot;
+        assert_eq!(table.entries(n).find(found), Some((slot, &(n + 100))));
+    }
+    assert_eq!(table.get_mut(32), None);
 }
 
 #[test]
