@@ -9,7 +9,7 @@ use crate::bench::rows;
 use crate::bench::setting::Setting;
 use crate::exec::Place;
 use crate::kernel::{Flavor, KernelSpec};
-use crate::qemu::Iommu;
+use crate::machine::Model;
 use crate::ui::Color;
 
 const EXIT_CODES: &str = "\
@@ -130,9 +130,23 @@ pub struct DoctorArgs {
 /// `dmasan demo`
 #[derive(Args, Debug)]
 pub struct DemoArgs {
+    /// Where it is shown.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// Parallel compile jobs [default: number of processors]
     #[arg(long, short, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
+}
+
+/// The machine of a guest; options of every command that boots guests.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct MachineArgs {
+    /// The machine: vtd, amd-vi, virtio-iommu, none, arm64-smmuv3, ...; a wrong name lists all
+    #[arg(long, value_name = "NAME", default_value = "vtd", value_parser = machine)]
+    pub machine: &'static Model,
+    /// Invalidate translations some time after an unmap, as most systems do (iommu.strict=0)
+    #[arg(long)]
+    pub lazy: bool,
 }
 
 /// `dmasan kernel build`
@@ -141,6 +155,9 @@ pub struct BuildArgs {
     /// Which sanitizer the kernel gets
     #[arg(long, value_enum, default_value_t)]
     pub flavor: Flavor,
+    /// The machine that it is built for
+    #[arg(long, value_name = "NAME", default_value = "vtd", value_parser = machine)]
+    pub machine: &'static Model,
     /// What it is built from.
     #[command(flatten)]
     pub kernel: KernelArgs,
@@ -161,10 +178,11 @@ pub struct KernelArgs {
 }
 
 impl KernelArgs {
-    /// The kernel of one flavour.
-    pub fn spec(&self, flavor: Flavor) -> KernelSpec {
+    /// The kernel of one flavour for a machine.
+    pub fn spec(&self, flavor: Flavor, model: &'static Model) -> KernelSpec {
         KernelSpec {
             flavor,
+            model,
             source: self.source.clone(),
             fragments: self.config.clone(),
             jobs: jobs_or_default(self.jobs),
@@ -224,9 +242,9 @@ pub struct RunArgs {
     /// Whether the sanitizer is on (iommu.debug_pagealloc)
     #[arg(long, value_enum, default_value_t)]
     pub debug_pagealloc: Switch,
-    /// What translates the DMA of the guest's devices
-    #[arg(long, value_enum, default_value_t)]
-    pub iommu: Iommu,
+    /// What it runs on.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// A device to add to the guest, such as edu, e1000e or nvme; may be repeated
     #[arg(long, value_name = "NAME")]
     pub device: Vec<String>,
@@ -322,6 +340,9 @@ pub struct BenchArgs {
     /// Write a bar chart to this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// What they run on.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// The kernels to boot.
     #[command(flatten)]
     pub kernel: KernelArgs,
@@ -412,6 +433,9 @@ pub struct BudgetArgs {
     /// Values of iommu.debug_pagealloc
     #[arg(long, value_name = "0|1|origin", value_delimiter = ',', default_value = "1", value_parser = param)]
     pub param: Vec<Switch>,
+    /// What they run on.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// The kernels to boot.
     #[command(flatten)]
     pub kernel: KernelArgs,
@@ -465,6 +489,11 @@ fn param(text: &str) -> Result<Switch, String> {
     let all = [Switch::Off, Switch::On, Switch::Origin];
     let known = all.into_iter().find(|switch| switch.value() == text);
     known.ok_or_else(|| "0, 1 or origin is wanted".to_owned())
+}
+
+fn machine(text: &str) -> Result<&'static Model, String> {
+    let advice = |e: &crate::error::Error| e.advice().unwrap_or_default().to_owned();
+    Model::find(text).map_err(|e| format!("{e}\n{}", advice(&e)))
 }
 
 fn jobs(text: &str) -> Result<usize, String> {

@@ -14,8 +14,10 @@ use crate::console::{Answers, Tail};
 use crate::error::{io, Error, Result};
 use crate::exec::{Cmd, Exec};
 use crate::guest::{self, Plan};
+use crate::host;
 use crate::initramfs;
 use crate::kernel::Kernel;
+use crate::machine::Model;
 use crate::process;
 use crate::qemu::{self, Files, Machine};
 use crate::root::Env;
@@ -41,10 +43,16 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the cache and prepares the environment.
-    pub fn prepare(exec: &Exec) -> Result<Host> {
+    /// Opens the cache and prepares the environment for guests on a machine.
+    pub fn prepare(exec: &Exec, model: &Model) -> Result<Host> {
         let cache = Cache::open(exec)?;
-        let env = Env::prepare(exec, &cache)?;
+        let env = Env::prepare(exec, &cache, model.arch)?;
+        if model.since.is_some() {
+            let query = env.cmd(model.arch.qemu()).arg("--version").query();
+            // A dry run may have no QEMU yet.
+            let text = exec.output(&query).unwrap_or_default();
+            host::version(&text).map_or(Ok(()), |version| model.check_qemu(version))?;
+        }
         Ok(Host {
             exec: exec.clone(),
             cache,
@@ -109,9 +117,10 @@ pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
         kernel: host.env.inside(&guest.kernel.image),
         dir: host.env.inside(&run_root(&host.env).join(run_name(&nonce))),
     };
-    let program = host.env.cmd(qemu::PROGRAM).name("QEMU");
+    let arch = guest.machine.model.arch;
+    let program = host.env.cmd(arch.qemu()).name("QEMU");
     let command = qemu::command(program, guest.machine, &files, guest.cmdline);
-    let init = guest::init(guest.plan, &nonce);
+    let init = guest::init(guest.plan, &nonce, arch.ports()[1]);
     if host.exec.dry_run {
         // QEMU's own line has the paths that it sees inside of the environment.
         let outside = run_root(&host.env).join(run_name(&nonce));

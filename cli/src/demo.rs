@@ -16,7 +16,7 @@ use crate::error::{io, Error, Exit, Result};
 use crate::exec::Exec;
 use crate::guest::Plan;
 use crate::kernel::{self, Flavor, KernelSpec};
-use crate::qemu::{self, Device, Iommu, Machine};
+use crate::qemu::{self, Device, Machine};
 use crate::request::Request;
 use crate::run;
 use crate::stdout;
@@ -59,9 +59,18 @@ struct Part {
 
 /// Runs the command.
 pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
-    let host = Host::prepare(exec)?;
+    let machine = Machine::new(args.machine)?;
+    if !machine.model.translates {
+        let text = format!(
+            "on the machine `{}` there is nothing to show",
+            machine.model.name
+        );
+        return Err(Error::usage(text).help(format!("it is: {}", machine.model.what)));
+    }
+    let host = Host::prepare(exec, machine.model)?;
     let spec = KernelSpec {
         flavor: Flavor::Rust,
+        model: machine.model,
         source: None,
         fragments: Vec::new(),
         jobs: jobs_or_default(args.jobs),
@@ -77,13 +86,13 @@ pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
     let devices = ["edu", "nvme"].map(Device::find);
     let machine = Machine {
         devices: devices.into_iter().collect::<Result<_>>()?,
-        ..Machine::default()
+        ..machine
     };
     let guest = Guest {
         what: &format!("the demo on Linux {}", kernel.release),
         kernel: &kernel,
         machine: &machine,
-        cmdline: &qemu::cmdline(Switch::On, Iommu::Vtd, ""),
+        cmdline: &qemu::cmdline(Switch::On, &machine, ""),
         plan: &plan,
         timeout: TIMEOUT,
     };

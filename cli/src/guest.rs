@@ -162,8 +162,7 @@ pub fn program_path(file: &Path) -> String {
 pub const SCRIPT: &str = "/script";
 
 /// The fixed part of the init script: set-up and one function per kind of step.
-const PRELUDE: &str = r#"
-/bin/busybox mkdir -p /proc /sys /dev /tmp /run /root
+const PRELUDE: &str = r#"/bin/busybox mkdir -p /proc /sys /dev /tmp /run /root
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/root TERM=dumb
 mount -t proc proc /proc
@@ -176,7 +175,7 @@ ln -sf /proc/self/fd/0 /dev/stdin
 cd /root
 
 # The kernel's console has the first port to itself; answers go out by the second one.
-exec </dev/null >/dev/ttyS1 2>&1
+exec </dev/null >"/dev/$port" 2>&1
 stty -opost
 stats=/sys/kernel/debug/dmasan/stats
 
@@ -220,11 +219,11 @@ counts() {
 reported() { sed -n 's/^pages_reported: /reported /p' "$stats" 2>/dev/null; }
 "#;
 
-/// The init script of a plan. `nonce` marks the steps of this run in the kernel log.
-pub fn init(plan: &Plan, nonce: &str) -> String {
+/// The init script of a plan. `nonce` marks the steps of this run in the kernel log; answers go to the serial `port`.
+pub fn init(plan: &Plan, nonce: &str, port: &str) -> String {
     let modules = plan.modules();
     let mut text =
-        format!("#!/bin/busybox sh\n# Written by dmasan for one run.\n{PRELUDE}\nnonce={nonce}\n");
+        format!("#!/bin/busybox sh\n# Written by dmasan for one run.\nport={port}\n{PRELUDE}\nnonce={nonce}\n");
     text.push_str(if plan.counts {
         "counts=yes\n"
     } else {
@@ -324,7 +323,7 @@ mod tests {
     #[test]
     fn init_quotes_what_the_user_gave() {
         let requests = [vec![load("a", "/b/a b.ko", &["s=it's $x"])]];
-        let init = init(&Plan::new(&requests, None), "77");
+        let init = init(&Plan::new(&requests, None), "77", "ttyS1");
         assert!(
             init.contains(
                 r#"load 1 'a b s=it'\''s $x' '/modules/0/a b.ko' 's=it'\''s $x' || return"#
@@ -348,10 +347,11 @@ mod tests {
 
     #[test]
     fn an_empty_plan_only_boots() {
-        let init = init(&Plan::default(), "1");
+        let init = init(&Plan::default(), "1", "ttyAMA1");
         assert!(
             init.contains("work() {\n\t:\n}\nwork\nreported\necho done\n"),
             "{init}"
         );
+        assert!(init.contains("\nport=ttyAMA1\n"), "{init}");
     }
 }

@@ -104,12 +104,12 @@ impl<W: Write> Archive<W> {
 
 /// Finds the environment's busybox, which has to run without libraries.
 pub fn busybox(env: &Env) -> Result<PathBuf> {
-    let places = ["/bin/busybox", "/usr/bin/busybox"].map(|p| env.outside(p));
-    let Some(found) = places.iter().find(|p| p.is_file()) else {
+    let mut places = env.arch().busybox().iter().map(|p| env.outside(p));
+    let Some(found) = places.find(|p| p.is_file()) else {
         return Err(Error::usage("there is no busybox, which guests consist of")
             .help("install it: apt-get install busybox-static"));
     };
-    let content = std::fs::read(found).map_err(io("cannot read", found))?;
+    let content = std::fs::read(&found).map_err(io("cannot read", &found))?;
     if has_interpreter(&content) {
         return Err(Error::usage(format!(
             "{} needs libraries, which guests do not have",
@@ -117,7 +117,7 @@ pub fn busybox(env: &Env) -> Result<PathBuf> {
         ))
         .help("install the other one: apt-get install busybox-static"));
     }
-    Ok(found.clone())
+    Ok(found)
 }
 
 /// Whether a 64-bit ELF program asks for a loader, as those with shared libraries do.

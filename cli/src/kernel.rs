@@ -4,13 +4,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::arch::Arch;
 use crate::cache::{Cache, Key};
 use crate::embed;
 use crate::error::{io, Error, Result};
 use crate::exec::{Cmd, Exec};
 use crate::kconfig::{Config, Origin};
+use crate::machine::Model;
 use crate::root::Env;
 use crate::source::{self, Version};
+use crate::stdout;
 use crate::tree;
 use crate::ui::Unit;
 
@@ -61,6 +64,8 @@ pub struct Kernel {
     pub release: String,
     /// Which sanitizer it has.
     pub flavor: Flavor,
+    /// Its architecture.
+    pub arch: Arch,
 }
 
 /// What kernel is wanted.
@@ -68,6 +73,8 @@ pub struct Kernel {
 pub struct KernelSpec {
     /// Which sanitizer.
     pub flavor: Flavor,
+    /// The machine that it has to run on; several can have the same kernel.
+    pub model: &'static Model,
     /// The user's tree instead of the distribution's source.
     pub source: Option<PathBuf>,
     /// The user's config fragments.
@@ -85,12 +92,23 @@ pub fn build(exec: &Exec, _cache: &Cache, env: &Env, spec: &KernelSpec) -> Resul
         Flavor::C => (source.tree.clone(), source.key.clone()),
         Flavor::Rust | Flavor::None | Flavor::DmaApiDebug => tree::patched(exec, env, &source)?,
     };
+    let arch = spec.model.arch;
     let key = Key::new("kernel")
         .with("tree", key.hex())
         .with("config", wishes.to_string())
         .with("environment", env.key().hex());
+    // The default one adds nothing, so that its kernels keep the names they had before there were others.
+    let key = match arch {
+        Arch::X86_64 => key,
+        Arch::Arm64 => key.with("architecture", arch.name()),
+    };
     let entry = env.cache(exec)?.entry("kernel", &key);
-    let what = format!("kernel (Linux {}, flavor {})", source.version, spec.flavor);
+    let what = format!(
+        "kernel (Linux {}, flavor {}{})",
+        source.version,
+        spec.flavor,
+        spec.model.kernel()
+    );
     let dir = entry.get_or_make(&what, |dir| {
         let job = Job {
             exec,
@@ -102,11 +120,11 @@ pub fn build(exec: &Exec, _cache: &Cache, env: &Env, spec: &KernelSpec) -> Resul
         job.configure(&wishes)?;
         job.compile(&source.version)
     })?;
-    finished(exec, spec.flavor, &dir, tree)
+    finished(exec, spec, &dir, tree)
 }
 
 /// Describes the kernel in a complete entry.
-fn finished(exec: &Exec, flavor: Flavor, entry: &Path, source: PathBuf) -> Result<Kernel> {
+fn finished(exec: &Exec, spec: &KernelSpec, entry: &Path, source: PathBuf) -> Result<Kernel> {
     let dir = entry.join(BUILD);
     let path = dir.join("include/config/kernel.release");
     let release = match std::fs::read_to_string(&path) {
@@ -115,19 +133,20 @@ fn finished(exec: &Exec, flavor: Flavor, entry: &Path, source: PathBuf) -> Resul
         Err(e) => return Err(io("cannot read", &path)(e)),
     };
     Ok(Kernel {
-        image: dir.join("arch/x86/boot/bzImage"),
+        image: dir.join(spec.model.arch.image().1),
         vmlinux: dir.join("vmlinux"),
         dir,
         source,
         release,
-        flavor,
+        flavor: spec.flavor,
+        arch: spec.model.arch,
     })
 }
 
-/// The options asked for: ours, the flavour's, the user's, in that order.
+/// The options asked for: ours, the architecture's, the flavour's, the machine's, the user's, in that order.
 fn wishes(spec: &KernelSpec) -> Result<Config> {
     let mut config = Config::default();
-    for name in ["base", &format!("flavor-{}", spec.flavor)] {
+    for name in own_fragments(spec) {
         let path = format!("config/{name}.config");
         let file = embed::KERNEL.get_file(&path);
         let text = file.and_then(|f| f.contents_utf8()).unwrap_or_default();
@@ -146,6 +165,14 @@ fn wishes(spec: &KernelSpec) -> Result<Config> {
     Ok(config)
 }
 
+/// Names of the project's own files with options.
+fn own_fragments(spec: &KernelSpec) -> Vec<String> {
+    let flavor = format!("flavor-{}", spec.flavor);
+    let names = ["base", spec.model.arch.name(), &flavor];
+    let names = names.into_iter().chain(spec.model.config.iter().copied());
+    names.map(str::to_owned).collect()
+}
+
 /// How many objects a build has, as counted on an earlier one, if the user adds no options.
 fn objects(spec: &KernelSpec) -> Option<u64> {
     if !spec.fragments.is_empty() {
@@ -153,8 +180,12 @@ fn objects(spec: &KernelSpec) -> Option<u64> {
     }
     let text = embed::KERNEL.get_file("config/objects")?.contents_utf8()?;
     let mut lines = text.lines().filter_map(|l| l.split_once(' '));
+    let wanted = match spec.model.arch {
+        Arch::X86_64 => spec.flavor.name().to_owned(),
+        Arch::Arm64 => format!("{}-arm64", spec.flavor),
+    };
     lines
-        .find(|(name, _)| *name == spec.flavor.name())?
+        .find(|(name, _)| *name == wanted)?
         .1
         .trim()
         .parse()
@@ -180,6 +211,7 @@ impl Job<'_> {
         self.env
             .cmd_in(&self.env.inside(self.tree), "make")
             .arg(format!("O={}", output.display()))
+            .args(self.spec.model.arch.make())
             .args([
                 "LOCALVERSION=",
                 "KBUILD_BUILD_USER=dmasan",
@@ -199,6 +231,9 @@ impl Job<'_> {
             std::fs::create_dir(&build).map_err(io("cannot create", &build))?;
             let text = wishes.to_string();
             std::fs::write(&fragment, text).map_err(io("cannot write", &fragment))?;
+        } else {
+            let from = own_fragments(self.spec).join(", ");
+            stdout::line(&format!("# write {}: {from}", fragment.display()))?;
         }
         let all = format!("KCONFIG_ALLCONFIG={}", self.env.inside(&fragment).display());
         let make = self.make().args([all.as_str(), "allnoconfig"]);
@@ -251,7 +286,11 @@ impl Job<'_> {
     }
 
     fn compile(&self, version: &Version) -> Result<()> {
-        let text = format!("building Linux {version}, flavor {}", self.spec.flavor);
+        let text = format!(
+            "building Linux {version}, flavor {}{}",
+            self.spec.flavor,
+            self.spec.model.kernel()
+        );
         let total = objects(self.spec);
         let step = match total {
             Some(total) => self.exec.ui.bar(&text, total, Unit::Objects),
@@ -260,7 +299,7 @@ impl Job<'_> {
         let make = self
             .make()
             .arg(format!("-j{}", self.spec.jobs))
-            .args(["bzImage", "modules"]);
+            .args([self.spec.model.arch.image().0, "modules"]);
         let mut done = 0;
         let mut on_line = |line: &str| {
             if is_object(line) {
@@ -298,10 +337,43 @@ mod tests {
     fn spec(flavor: Flavor, fragments: Vec<PathBuf>) -> KernelSpec {
         KernelSpec {
             flavor,
+            model: <&Model>::default(),
             source: None,
             fragments,
             jobs: 1,
         }
+    }
+
+    /// A change of what is hashed here makes every user build all kernels anew.
+    #[test]
+    fn machines_share_kernels_where_they_can() {
+        let text = |name: &str| {
+            let model = Model::find(name).unwrap();
+            let spec = KernelSpec {
+                model,
+                ..spec(Flavor::Rust, vec![])
+            };
+            wishes(&spec).unwrap().to_string()
+        };
+        let default = text("vtd");
+        for name in [
+            "vtd-scalable",
+            "vtd-first-level",
+            "virtio-iommu",
+            "passthrough",
+            "none",
+        ] {
+            assert_eq!(text(name), default, "{name}");
+        }
+        assert!(!default.contains("AMD_IOMMU") && text("amd-vi").contains("CONFIG_AMD_IOMMU=y"));
+        let arm = text("arm64-smmuv3");
+        assert_eq!(text("arm64-virtio-iommu"), arm);
+        assert!(
+            arm.contains("CONFIG_ARM_SMMU_V3=y") && !arm.contains("CONFIG_INTEL_IOMMU"),
+            "{arm}"
+        );
+        assert!(text("arm64-smmuv3-16k").contains("CONFIG_ARM64_16K_PAGES=y"));
+        assert!(text("arm64-virtio-iommu-64k").contains("CONFIG_ARM64_64K_PAGES=y"));
     }
 
     #[test]

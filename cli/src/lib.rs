@@ -2,6 +2,7 @@
 //! dmasan builds and boots sanitizer kernels, runs drivers in them and reads the reports.
 
 pub mod apt;
+pub mod arch;
 pub mod args;
 pub mod bench;
 pub mod boot;
@@ -14,6 +15,7 @@ pub mod embed;
 pub mod error;
 pub mod exact;
 pub mod exec;
+pub mod extend;
 pub mod guest;
 pub mod host;
 pub mod initramfs;
@@ -21,6 +23,7 @@ pub mod kconfig;
 pub mod kernel;
 pub mod ktap;
 pub mod lint;
+pub mod machine;
 pub mod mail;
 pub mod module;
 pub mod params;
@@ -61,8 +64,8 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
 
 fn kernel_build(exec: &Exec, args: &BuildArgs) -> Result<Exit> {
     let cache = cache::Cache::open(exec)?;
-    let env = root::Env::prepare(exec, &cache)?;
-    let spec = args.kernel.spec(args.flavor);
+    let env = root::Env::prepare(exec, &cache, args.machine.arch)?;
+    let spec = args.kernel.spec(args.flavor, args.machine);
     let kernel = kernel::build(exec, &cache, &env, &spec)?;
     stdout::line(&kernel.image.display().to_string())?;
     Ok(Exit::Clean)

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::arch::Arch;
 use crate::args::{jobs_or_default, CheckArgs};
 use crate::cache::Cache;
 use crate::error::{io, Error, Exit, Result};
@@ -19,7 +20,7 @@ const FOLDER: &str = "drivers/iommu/debug-pagealloc";
 /// Runs the command.
 pub fn run(exec: &Exec, args: &CheckArgs) -> Result<Exit> {
     let cache = Cache::open(exec)?;
-    let env = Env::prepare(exec, &cache)?;
+    let env = Env::prepare(exec, &cache, Arch::X86_64)?;
     let jobs = jobs_or_default(args.jobs);
     let source = source::prepare(exec, &env, None)?;
     let (tree, _) = tree::patched(exec, &env, &source)?;
@@ -35,6 +36,7 @@ pub fn run(exec: &Exec, args: &CheckArgs) -> Result<Exit> {
     check.checkpatch(&scratch.0)?;
     let spec = KernelSpec {
         flavor: Flavor::Rust,
+        model: Default::default(),
         source: None,
         fragments: Vec::new(),
         jobs,

@@ -137,13 +137,14 @@ fn compile(exec: &Exec, env: &Env, kernel: &Kernel, name: &str, copy: &Path) -> 
     Ok(())
 }
 
-/// Modules have to be made with the compiler that made the kernel.
+/// Modules have to be made for the architecture, and with the compiler, that the kernel was made for and with.
 fn kernel_variables(kernel: &Kernel) -> Vec<&'static str> {
     let config = fs::read_to_string(kernel.dir.join(".config")).unwrap_or_default();
-    match config.lines().any(|l| l == "CONFIG_CC_IS_CLANG=y") {
-        true => vec!["LLVM=1"],
-        false => vec![],
+    let mut variables = kernel.arch.make().to_vec();
+    if config.lines().any(|l| l == "CONFIG_CC_IS_CLANG=y") {
+        variables.push("LLVM=1");
     }
+    variables
 }
 
 /// The files that a build left, in the order in which the folder names them.

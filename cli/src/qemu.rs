@@ -3,31 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-use serde::Deserialize;
-
-use crate::args::Switch;
+use crate::arch::Arch;
+use crate::args::{MachineArgs, Switch};
 use crate::error::{Error, Result};
 use crate::exec::Cmd;
-
-/// The emulator; guests are x86_64.
-pub const PROGRAM: &str = "qemu-system-x86_64";
+use crate::machine::Model;
 
 /// Size of the scratch drive behind a storage device. The file is sparse.
 pub const DRIVE_BYTES: u64 = 256 << 20;
-
-/// What translates the DMA of the guest's devices.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Iommu {
-    /// An emulated Intel VT-d with interrupt remapping.
-    #[default]
-    Vtd,
-    /// A virtio-iommu: the guest sends its mappings to QEMU instead of writing page tables.
-    Virtio,
-    /// Nothing: devices reach all memory.
-    None,
-}
 
 /// A device that can be added to the guest, all with a driver in the kernels built here.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -53,7 +36,7 @@ enum Kind {
 pub const DEVICES: &[Device] = &[
     Device {
         name: "ahci",
-        what: "a SATA disk on the chipset's own AHCI controller",
+        what: "a SATA disk on the chipset's own AHCI controller, or on one of its own on arm64",
         kind: Kind::Drive("ide-hd,bus=ide.0"),
     },
     Device {
@@ -101,8 +84,10 @@ fn near(a: &str, b: &str) -> bool {
 /// The machine a guest runs on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Machine {
-    /// Its IOMMU.
-    pub iommu: Iommu,
+    /// Board and IOMMU.
+    pub model: &'static Model,
+    /// Unmapped memory stays reachable for a while: iommu.strict=0.
+    pub lazy: bool,
     /// Devices in the order they are plugged in.
     pub devices: Vec<Device>,
     /// Memory in MiB.
@@ -120,7 +105,8 @@ pub struct Machine {
 impl Default for Machine {
     fn default() -> Self {
         Machine {
-            iommu: Iommu::default(),
+            model: <&Model>::default(),
+            lazy: false,
             devices: Vec::new(),
             memory: 1024,
             cpus: 2,
@@ -132,6 +118,16 @@ impl Default for Machine {
 }
 
 impl Machine {
+    /// The machine that the user asked for, without devices; refuses what makes no sense.
+    pub fn new(args: MachineArgs) -> Result<Machine> {
+        args.machine.check_lazy(args.lazy)?;
+        Ok(Machine {
+            model: args.machine,
+            lazy: args.lazy,
+            ..Machine::default()
+        })
+    }
+
     /// The same machine with one CPU that takes `2^shift` ns for each instruction.
     #[must_use]
     pub fn counting(self, shift: u8) -> Machine {
@@ -190,10 +186,10 @@ fn drive_name(index: usize) -> String {
     format!("drive{index}.raw")
 }
 
-/// The whole command. `qemu` is [`PROGRAM`] as the environment starts it.
+/// The whole command. `qemu` is the emulator as the environment starts it.
 pub fn command(qemu: Cmd, machine: &Machine, files: &Files, cmdline: &str) -> Cmd {
     let qemu = base(qemu, machine);
-    let qemu = iommu(qemu, machine.iommu);
+    let qemu = iommu(qemu, machine.model);
     let qemu = devices(qemu, machine, files);
     let qemu = ports(qemu, &files.dir);
     let qemu = debugger(qemu, machine);
@@ -201,8 +197,7 @@ pub fn command(qemu: Cmd, machine: &Machine, files: &Files, cmdline: &str) -> Cm
 }
 
 fn base(qemu: Cmd, machine: &Machine) -> Cmd {
-    // VT-d with interrupt remapping needs the split irqchip.
-    let qemu = qemu.arg("-machine").arg("q35,kernel-irqchip=split");
+    let qemu = qemu.arg("-machine").arg(machine.model.board);
     let qemu = match machine.icount {
         None if machine.kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
         None => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max"]),
@@ -219,16 +214,20 @@ fn base(qemu: Cmd, machine: &Machine) -> Cmd {
         .args(["-display", "none", "-nic", "none", "-no-reboot"])
 }
 
-fn iommu(qemu: Cmd, iommu: Iommu) -> Cmd {
-    match iommu {
+fn iommu(qemu: Cmd, model: &Model) -> Cmd {
+    match model.iommu {
         // Has to come before the devices that it translates for.
-        Iommu::Vtd => qemu.args(["-device", "intel-iommu,intremap=on"]),
-        Iommu::Virtio => qemu.args(["-device", "virtio-iommu-pci"]),
-        Iommu::None => qemu,
+        Some(device) => qemu.args(["-device", device]),
+        None => qemu,
     }
 }
 
 fn devices(mut qemu: Cmd, machine: &Machine, files: &Files) -> Cmd {
+    let has_disk = machine.devices.iter().any(|d| d.name == "ahci");
+    if has_disk && machine.model.arch == Arch::Arm64 {
+        // With the name that the chipset's has: disks find their bus by it.
+        qemu = qemu.args(["-device", "ahci,id=ide"]);
+    }
     for (index, device) in machine.devices.iter().enumerate() {
         qemu = match device.kind {
             Kind::Plain(model) => qemu.arg("-device").arg(model),
@@ -283,26 +282,27 @@ fn escape(path: &Path) -> String {
 }
 
 /// The kernel command line. What the user adds comes last, so that it wins.
-pub fn cmdline(debug_pagealloc: Switch, iommu: Iommu, user: &str) -> String {
+pub fn cmdline(debug_pagealloc: Switch, machine: &Machine, user: &str) -> String {
+    let (model, arch) = (machine.model, machine.model.arch);
+    let console = format!("console={}", arch.ports()[0]);
+    let parameter = format!("iommu.debug_pagealloc={}", debug_pagealloc.value());
     let mut words = vec![
-        "console=ttyS0",
+        console.as_str(),
         // Everything goes to the console, also what the user's words would silence.
         "ignore_loglevel",
         "printk.devkmsg=on",
         // Ends the guest at once: QEMU exits instead of rebooting.
         "panic=-1",
-        // On a host under load the emulated timer can miss the kernel's test of it, which ends in a panic.
-        "no_timer_check",
-        // A mapping ends when it is unmapped, not some time later.
-        "iommu.strict=1",
-        "page_owner=on",
     ];
-    if iommu == Iommu::Vtd {
-        words.push("intel_iommu=on");
-    }
-    let parameter = format!("iommu.debug_pagealloc={}", debug_pagealloc.value());
-    words.push(&parameter);
-    words.push(user.trim());
+    words.extend(arch.cmdline());
+    words.push(match machine.lazy {
+        // A mapping ends when it is unmapped, not some time later.
+        false => "iommu.strict=1",
+        true => "iommu.strict=0",
+    });
+    words.push("page_owner=on");
+    words.extend(model.cmdline);
+    words.extend([parameter.as_str(), user.trim()]);
     words.join(" ").trim_end().to_owned()
 }
 
@@ -315,7 +315,13 @@ mod tests {
             kernel: "/k/bzImage".into(),
             dir: "/run/a,b".into(),
         };
-        command(Cmd::new(PROGRAM), machine, &files, "console=ttyS0 x=1").to_shell()
+        command(
+            Cmd::new(machine.model.arch.qemu()),
+            machine,
+            &files,
+            "console=ttyS0 x=1",
+        )
+        .to_shell()
     }
 
     fn with(names: &[&str]) -> Machine {
@@ -365,29 +371,62 @@ mod tests {
         assert!(line.contains("nvme,serial=dmasan2,drive=drive2"), "{line}");
     }
 
+    fn on(name: &str) -> Machine {
+        Machine {
+            model: Model::find(name).unwrap(),
+            ..with(&["edu"])
+        }
+    }
+
     #[test]
     fn no_iommu() {
-        let machine = Machine {
-            iommu: Iommu::None,
-            ..Machine::default()
-        };
-        assert!(!line(&machine).contains("intel-iommu"));
-        assert!(!cmdline(Switch::On, Iommu::None, "").contains("intel_iommu"));
+        let machine = on("none");
+        assert!(!line(&machine).contains("iommu"));
+        assert!(!cmdline(Switch::On, &machine, "").contains("intel_iommu"));
     }
 
     #[test]
     fn virtio_iommu() {
-        let machine = Machine {
-            iommu: Iommu::Virtio,
-            ..with(&["edu"])
-        };
+        let machine = on("virtio-iommu");
         let line = line(&machine);
         assert!(
             line.contains("-device virtio-iommu-pci -device edu"),
             "{line}"
         );
-        assert!(!line.contains("intel-iommu"), "{line}");
-        assert!(!cmdline(Switch::On, Iommu::Virtio, "").contains("intel_iommu"));
+        assert!(!cmdline(Switch::On, &machine, "").contains("intel_iommu"));
+    }
+
+    #[test]
+    fn arm64_has_its_own_board_ports_and_disks() {
+        let machine = on("arm64-smmuv3");
+        let line = line(&machine);
+        assert!(
+            line.starts_with("qemu-system-aarch64 -machine virt,gic-version=3,iommu=smmuv3 "),
+            "{line}"
+        );
+        let words = cmdline(Switch::On, &machine, "");
+        assert!(words.starts_with("console=ttyAMA0 "), "{words}");
+        assert!(!words.contains("no_timer_check"), "{words}");
+        let machine = Machine {
+            devices: with(&["ahci"]).devices,
+            ..machine
+        };
+        let line = self::line(&machine);
+        assert!(
+            line.contains("-device ahci,id=ide -drive if=none,id=drive0"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn lazy_is_another_word() {
+        let machine = Machine {
+            lazy: true,
+            ..Machine::default()
+        };
+        let words = cmdline(Switch::On, &machine, "");
+        assert!(words.contains(" iommu.strict=0 "), "{words}");
+        assert!(!words.contains("iommu.strict=1"), "{words}");
     }
 
     #[test]
@@ -406,7 +445,7 @@ mod tests {
     fn the_user_has_the_last_word() {
         let line = cmdline(
             Switch::On,
-            Iommu::Vtd,
+            &Machine::default(),
             " iommu.strict=0 x=\"a  b\" iommu=pt ",
         );
         assert!(

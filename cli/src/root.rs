@@ -8,10 +8,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::arch::Arch;
 use crate::cache::{Cache, Key};
 use crate::error::{io, Error, Result};
 use crate::exec::{Cmd, Exec, Place};
-use crate::{bootstrap, host};
+use crate::{bootstrap, extend, host};
 
 /// Name of the working area inside of a root.
 const WORK: &str = "dmasan";
@@ -48,6 +49,7 @@ pub struct Env {
     kind: Kind,
     work: PathBuf,
     key: Key,
+    arch: Arch,
 }
 
 #[derive(Clone, Debug)]
@@ -57,13 +59,16 @@ enum Kind {
 }
 
 impl Env {
-    /// Finds or makes the environment, as the user chose or as suits the host.
-    pub fn prepare(exec: &Exec, cache: &Cache) -> Result<Env> {
+    /// Finds or makes the environment, as the user chose or as suits the host, for guests of an architecture.
+    pub fn prepare(exec: &Exec, cache: &Cache, arch: Arch) -> Result<Env> {
+        let foreign = !arch.packages().is_empty();
         match exec.place {
-            Place::Root => Self::root(exec, cache),
+            Place::Host if foreign => Err(only_in_root(arch)),
             Place::Host => Self::host(exec, cache),
-            Place::Auto if host::suffices(&host::tools(exec)) => Self::host(exec, cache),
-            Place::Auto => Self::root(exec, cache),
+            Place::Auto if !foreign && host::suffices(&host::tools(exec)) => {
+                Self::host(exec, cache)
+            }
+            Place::Root | Place::Auto => Self::root(exec, cache, arch),
         }
     }
 
@@ -87,10 +92,11 @@ impl Env {
             kind: Kind::Host,
             work,
             key,
+            arch: Arch::X86_64,
         })
     }
 
-    fn root(exec: &Exec, cache: &Cache) -> Result<Env> {
+    fn root(exec: &Exec, cache: &Cache, arch: Arch) -> Result<Env> {
         if !host::is_root() && !exec.dry_run {
             return Err(not_root());
         }
@@ -101,6 +107,23 @@ impl Env {
                 bootstrap::make(exec, &dir.join("root"), isolated)
             })?
             .join("root");
+        let base = Env::of_root(exec, path, isolated, arch)?;
+        if arch.packages().is_empty() {
+            return Ok(base);
+        }
+        let key = bootstrap::key().with("for", arch.packages().join(" "));
+        let what = format!("build environment for {}", arch.name());
+        let path = cache.entry("root", &key).get_or_make(&what, |dir| {
+            let path = dir.join("root");
+            extend::copy(exec, &base, &path)?;
+            let env = Env::of_root(exec, path, isolated, arch)?;
+            extend::install(exec, &env)
+        })?;
+        Env::of_root(exec, path.join("root"), isolated, arch)
+    }
+
+    /// The environment that a root is.
+    fn of_root(exec: &Exec, path: PathBuf, isolated: bool, arch: Arch) -> Result<Env> {
         let work = path.join(WORK);
         let status = std::fs::read(path.join("var/lib/dpkg/status")).unwrap_or_default();
         let key = bootstrap::key().with("installed", status);
@@ -115,6 +138,7 @@ impl Env {
             kind: Kind::Root { path, isolated },
             work,
             key,
+            arch,
         })
     }
 
@@ -197,6 +221,11 @@ impl Env {
         }
     }
 
+    /// The architecture of its guests.
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
     /// Identity of the tools inside.
     pub fn key(&self) -> &Key {
         &self.key
@@ -226,6 +255,12 @@ fn make_dir(exec: &Exec, dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(io("cannot create", dir))
 }
 
+fn only_in_root(arch: Arch) -> Error {
+    let name = arch.name();
+    Error::usage(format!("guests of {name} do not run with the host's own tools"))
+        .help(format!("its busybox cannot be installed beside the host's: leave out --env host, so that a Debian root of our own is used, with {}", arch.packages().join(", ")))
+}
+
 fn not_root() -> Error {
     Error::usage("the build environment, a Debian root of our own, can only be made and entered by root")
         .help(format!(
@@ -245,6 +280,7 @@ mod tests {
             work: path.join(WORK),
             kind: Kind::Root { path, isolated },
             key: Key::new("t"),
+            arch: Arch::default(),
         }
     }
 

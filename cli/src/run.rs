@@ -31,15 +31,16 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
     let mut outputs = outputs.into_iter().flatten();
     outputs.try_for_each(|to| check_output(to))?;
 
-    let host = Host::prepare(exec)?;
-    let kernel = kernel::build(exec, &host.cache, &host.env, &args.kernel.spec(args.flavor))?;
+    let host = Host::prepare(exec, machine.model)?;
+    let spec = args.kernel.spec(args.flavor, machine.model);
+    let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
     let plan = plan(&host, &kernel, &requests, args.script.as_deref())?;
     let user = args.cmdline.as_deref().unwrap_or("");
     let user = match args.exact {
         true => format!("{} {} {user}", qemu::COUNTING, exact::WORD),
         false => user.to_owned(),
     };
-    let cmdline = qemu::cmdline(args.debug_pagealloc, machine.iommu, &user);
+    let cmdline = qemu::cmdline(args.debug_pagealloc, &machine, &user);
     let guest = Guest {
         what: &format!("Linux {} ({})", kernel.release, kernel.flavor),
         kernel: &kernel,
@@ -63,10 +64,9 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
 fn machine(args: &RunArgs) -> Result<Machine> {
     let devices = args.device.iter().map(|name| Device::find(name));
     let machine = Machine {
-        iommu: args.iommu,
         devices: devices.collect::<Result<_>>()?,
         memory: args.memory,
-        ..Machine::default()
+        ..Machine::new(args.machine)?
     };
     Ok(match args.exact {
         true => machine.counting(0),

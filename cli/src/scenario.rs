@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use crate::error::{io, Error, Result};
 use crate::kernel::Flavor;
-use crate::qemu::{Device, Iommu, Machine};
+use crate::machine::Model;
+use crate::qemu::{Device, Machine};
 use crate::request::Request;
 
 /// The file that makes a folder a scenario.
@@ -36,9 +37,9 @@ pub struct Scenario {
     /// Devices of the guest.
     #[serde(default)]
     pub devices: Vec<String>,
-    /// `vtd`, `virtio` or `none`.
-    #[serde(default)]
-    pub iommu: Iommu,
+    /// Machines it is run on, as for `dmasan run --machine`.
+    #[serde(default = "default_machines")]
+    pub machines: Vec<String>,
     /// `false`: iommu.debug_pagealloc=0.
     #[serde(default = "yes")]
     pub debug_pagealloc: bool,
@@ -128,6 +129,10 @@ fn yes() -> bool {
     true
 }
 
+fn default_machines() -> Vec<String> {
+    vec![<&Model>::default().name.to_owned()]
+}
+
 fn sixty() -> u64 {
     60
 }
@@ -150,6 +155,13 @@ impl Scenario {
         let mut scenario: Scenario = toml::from_str(text).map_err(|e| e.to_string())?;
         scenario.name = name.to_owned();
         scenario.dir = dir.to_owned();
+        if scenario.machines.is_empty() {
+            return Err("it runs on no machine".to_owned());
+        }
+        for name in &scenario.machines {
+            let told = |e: Error| format!("{e}; {}", e.advice().unwrap_or_default());
+            Model::find(name).map_err(told)?;
+        }
         let known = [Flavor::Rust, Flavor::C, Flavor::None].map(Flavor::name);
         match scenario
             .flavors
@@ -177,11 +189,16 @@ impl Scenario {
         self.flavors.iter().any(|f| f == flavor.name())
     }
 
-    /// The machine it wants.
-    pub fn machine(&self) -> Result<Machine> {
+    /// Whether it is run on a machine.
+    pub fn runs_on(&self, model: &Model) -> bool {
+        self.machines.iter().any(|m| m == model.name)
+    }
+
+    /// A machine with the devices it wants.
+    pub fn machine(&self, model: &'static Model) -> Result<Machine> {
         let devices = self.devices.iter().map(|name| Device::find(name));
         Ok(Machine {
-            iommu: self.iommu,
+            model,
             devices: devices.collect::<Result<_>>()?,
             ..Machine::default()
         })
@@ -201,7 +218,7 @@ impl Scenario {
         self.script.as_ref().map(|s| self.dir.join(s))
     }
 
-    /// Whether both can be run in one boot. Scripts, and what looks at the log as a whole, want it for themselves.
+    /// Whether both can be run in one boot of a machine. Scripts, and what looks at the log as a whole, want it for themselves.
     pub fn shares_boot_with(&self, other: &Scenario) -> bool {
         let quiet = Log::default();
         let alone = |s: &Scenario| {
@@ -211,14 +228,7 @@ impl Scenario {
                 || s.log != quiet
                 || s.reference_log != quiet
         };
-        let wants = |s: &Scenario| {
-            (
-                s.devices.clone(),
-                s.iommu,
-                s.debug_pagealloc,
-                s.cmdline.clone(),
-            )
-        };
+        let wants = |s: &Scenario| (s.devices.clone(), s.debug_pagealloc, s.cmdline.clone());
         self == other || !alone(self) && !alone(other) && wants(self) == wants(other)
     }
 }
@@ -334,6 +344,7 @@ pub fn outside(report: &Report, flavor: Flavor) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::MACHINES;
 
     const TEXT: &str = r#"
 summary = "A page."
@@ -373,8 +384,21 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         let s = scenario(TEXT);
         assert!(s.runs_with(Flavor::C) && !s.runs_with(Flavor::None));
         assert_eq!(s.requests()[0].path, Path::new("/s/x/../modules/cases"));
-        assert_eq!(s.machine().unwrap().devices[0].name, "edu");
-        assert!(s.iommu == Iommu::Vtd && s.debug_pagealloc && s.script.is_none());
+        let default = <&Model>::default();
+        assert_eq!(s.machine(default).unwrap().devices[0].name, "edu");
+        assert!(s.runs_on(default) && !s.runs_on(Model::find("none").unwrap()));
+        assert!(s.debug_pagealloc && s.script.is_none());
+    }
+
+    #[test]
+    fn several_machines() {
+        let text = TEXT.replace("devices", "machines = ['none', 'amd-vi']\ndevices");
+        let s = scenario(&text);
+        let on: Vec<_> = MACHINES.iter().filter(|m| s.runs_on(m)).collect();
+        assert_eq!(
+            on.iter().map(|m| m.name).collect::<Vec<_>>(),
+            ["amd-vi", "none"]
+        );
     }
 
     #[test]
@@ -383,7 +407,8 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
             ("summary = 1", "summary"),
             ("summary = ''\nflavors = ['x']", "unknown flavor `x`"),
             ("summary = ''\nflavors = []\ncolour = 1", "colour"),
-            ("summary = ''\nflavors = []\niommu = 'x'", "vtd"),
+            ("summary = ''\nflavors = []\nmachines = []", "no machine"),
+            ("summary = ''\nflavors = []\nmachines = ['vtt']", "`vtd`?"),
         ] {
             let e = Scenario::parse("x", Path::new("/"), text).unwrap_err();
             assert!(e.contains(says), "{e}");
@@ -398,7 +423,6 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         for other in [
             "cmdline = 'iommu=pt'",
             "script = 's'",
-            "iommu = 'none'",
             "alone = true",
             "log.has = ['x']",
             "reference-log.has = ['x']",

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::guest::{Action, Load, Plan};
 use crate::kernel::{Flavor, Kernel};
 use crate::ktap;
+use crate::machine::Model;
 use crate::module;
 use crate::qemu;
 use crate::scenario::{compare, compare_warnings, outside, Log, Scenario};
@@ -29,27 +30,43 @@ pub struct Judged {
     pub wrong: Vec<String>,
 }
 
-/// All scenarios among `all` that run in the same boot as `scenario`.
-pub fn group<'a>(all: &'a [Scenario], scenario: &Scenario, kernel: &Kernel) -> Vec<&'a Scenario> {
+/// All scenarios among `all` that run in the same boot as `scenario` on a machine.
+pub fn group<'a>(
+    all: &'a [Scenario],
+    scenario: &Scenario,
+    kernel: &Kernel,
+    model: &Model,
+) -> Vec<&'a Scenario> {
     let with = all.iter().filter(|s| s.runs_with(kernel.flavor));
+    let with = with.filter(|s| s.runs_on(model));
     with.filter(|s| s.shares_boot_with(scenario)).collect()
 }
 
-/// Boots one guest for scenarios that can share it.
-pub fn run(host: &Host, kernel: &Kernel, group: &[&Scenario]) -> Result<Vec<Judged>> {
+/// Boots one guest on a machine for scenarios that can share it.
+pub fn run(
+    host: &Host,
+    kernel: &Kernel,
+    model: &'static Model,
+    group: &[&Scenario],
+) -> Result<Vec<Judged>> {
     let Some(first) = group.first() else {
         return Ok(Vec::new());
     };
     let (plan, firsts) = plan(host, kernel, group)?;
-    let machine = first.machine()?;
+    let machine = first.machine(model)?;
     let switch = match first.debug_pagealloc {
         true => Switch::On,
         false => Switch::Off,
     };
-    let cmdline = qemu::cmdline(switch, machine.iommu, &first.cmdline);
+    let cmdline = qemu::cmdline(switch, &machine, &first.cmdline);
     let names: Vec<&str> = group.iter().map(|s| s.name.as_str()).collect();
     let guest = Guest {
-        what: &format!("scenarios ({}): {}", kernel.flavor, names.join(", ")),
+        what: &format!(
+            "scenarios ({}, {}): {}",
+            kernel.flavor,
+            model.name,
+            names.join(", ")
+        ),
         kernel,
         machine: &machine,
         cmdline: &cmdline,

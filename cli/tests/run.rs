@@ -199,6 +199,94 @@ fn a_dry_run_prints_the_commands_of_modules_and_guest() {
     insta::assert_snapshot!(guest_lines(&ran.stdout));
 }
 
+/// What a machine changes: all lines of a dry run that are about its root, its kernel and its guest.
+fn machine_lines(name: &str, more: &[&str]) -> String {
+    let args = [
+        "run",
+        "--dry-run",
+        "--device",
+        "edu",
+        "--jobs=2",
+        "--machine",
+        name,
+    ];
+    let ran = dmasan(&[args.as_slice(), more].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let about = [
+        "# link ",
+        "dpkg --add-architecture",
+        "apt-get -q ",
+        "make O=",
+        "qemu-system-x86_64 -",
+        "qemu-system-aarch64 -",
+    ];
+    let mut lines = Vec::new();
+    for line in ran.stdout.lines() {
+        let config = line.contains("wishes.config: ").then_some(0);
+        let found = about.iter().find_map(|start| line.find(start)).or(config);
+        lines.extend(found.map(|at| hide(&line[at..])));
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn a_dry_run_on_each_machine() {
+    for model in dmasan::machine::MACHINES {
+        insta::assert_snapshot!(
+            format!("machine_{}", model.name),
+            machine_lines(model.name, &[])
+        );
+    }
+}
+
+#[test]
+fn lazy_is_seen_in_the_dry_run() {
+    let lines = machine_lines("virtio-iommu", &["--lazy"]);
+    assert!(lines.contains(" iommu.strict=0 "), "{lines}");
+    assert!(!lines.contains("iommu.strict=1"), "{lines}");
+}
+
+#[test]
+fn unknown_machines_are_told_with_the_near_ones_by_every_command() {
+    let commands: [&[&str]; 6] = [
+        &["run"],
+        &["demo"],
+        &["kernel", "build"],
+        &["bench", "map"],
+        &["bench", "alloc"],
+        &["bench", "budget", "dma/4K", "dma_map_page_attrs"],
+    ];
+    for command in commands {
+        let stderr = refused(&[command, &["--machine", "smmuv3"]].concat());
+        assert!(stderr.contains("unknown machine `smmuv3`"), "{stderr}");
+        assert!(
+            stderr.contains("did you mean `arm64-smmuv3` or `arm64-smmuv3-16k`"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("machines are: vtd, "), "{stderr}");
+    }
+}
+
+#[test]
+fn what_a_machine_cannot_do_is_refused_with_the_reason() {
+    for name in ["none", "passthrough"] {
+        let stderr = refused(&["run", "--machine", name, "--lazy"]);
+        assert!(
+            stderr.contains(&format!(
+                "--lazy makes no difference on the machine `{name}`"
+            )),
+            "{stderr}"
+        );
+        let stderr = refused(&["demo", "--machine", name]);
+        assert!(stderr.contains("nothing to show"), "{stderr}");
+    }
+    let budget = ["bench", "budget", "dma/4K", "dma_map_page_attrs"];
+    let stderr = refused(&[&budget[..], &["--machine", "arm64-smmuv3"]].concat());
+    assert!(stderr.contains("registers of x86_64 only"), "{stderr}");
+    let stderr = refused(&["run", "--env", "host", "--machine", "arm64-smmuv3"]);
+    assert!(stderr.contains("leave out --env host"), "{stderr}");
+}
+
 #[test]
 fn a_dry_run_of_the_demo() {
     let ran = dmasan(&["demo", "--dry-run"]);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Runs every scenario of `scenarios/` in a guest, each as a test of its own.
+//! Runs every scenario of `scenarios/` in guests, each with each kernel and machine as a test of its own.
+//!
+//! Tests on machines whose kernels are not those of the default machine are ignored unless asked for, because each
+//! kernel takes minutes to build: `cargo test --test scenarios -- --include-ignored amd_vi`.
 //!
 //! Scenarios that can share a boot are booted together by whichever test comes first; the others take their results
 //! from it. Guests run one after the other. What is missing (kernel, QEMU) makes the tests fail, never pass.
@@ -13,6 +16,7 @@ use dmasan::boot::Host;
 use dmasan::error::Error;
 use dmasan::exec::Exec;
 use dmasan::kernel::{self, Flavor, Kernel, KernelSpec};
+use dmasan::machine::Model;
 use dmasan::scenario::Scenario;
 use dmasan::suite;
 use dmasan::ui::{Color, Ui};
@@ -20,10 +24,12 @@ use dmasan::ui::{Color, Ui};
 /// What all tests share. The lock is held while a guest runs.
 #[derive(Default)]
 struct Lab {
-    host: Option<Host>,
-    kernels: BTreeMap<&'static str, Kernel>,
-    /// What was wrong, by flavour and scenario.
-    results: BTreeMap<(&'static str, String), Vec<String>>,
+    /// By architecture.
+    hosts: BTreeMap<&'static str, Host>,
+    /// By flavour, and by what the machine adds to it.
+    kernels: BTreeMap<(&'static str, String), Kernel>,
+    /// What was wrong, by flavour, machine and scenario.
+    results: BTreeMap<(&'static str, &'static str, String), Vec<String>>,
 }
 
 fn lab() -> &'static Mutex<Lab> {
@@ -46,28 +52,37 @@ fn full(error: &Error) -> String {
 }
 
 impl Lab {
-    fn prepare(&mut self, flavor: Flavor) -> Result<(Host, Kernel), Error> {
+    fn prepare(&mut self, flavor: Flavor, model: &'static Model) -> Result<(Host, Kernel), Error> {
         let exec = Exec::new(Ui::new(0, Color::Never), false);
-        if self.host.is_none() {
-            self.host = Some(Host::prepare(&exec)?);
-        }
-        let host = self.host.clone().expect("was set above");
-        if let Some(kernel) = self.kernels.get(flavor.name()) {
+        let arch = model.arch.name();
+        let host = match self.hosts.get(arch) {
+            Some(host) => host.clone(),
+            None => Host::prepare(&exec, model)?,
+        };
+        self.hosts.insert(arch, host.clone());
+        let name = (flavor.name(), model.kernel());
+        if let Some(kernel) = self.kernels.get(&name) {
             return Ok((host, kernel.clone()));
         }
         let spec = KernelSpec {
             flavor,
+            model,
             source: None,
             fragments: Vec::new(),
             jobs: jobs_or_default(None),
         };
         let kernel = kernel::build(&exec, &host.cache, &host.env, &spec)?;
-        self.kernels.insert(flavor.name(), kernel.clone());
+        self.kernels.insert(name, kernel.clone());
         Ok((host, kernel))
     }
 
-    fn run(&mut self, name: &str, flavor: Flavor) -> Result<Vec<String>, Error> {
-        let key = (flavor.name(), name.to_owned());
+    fn run(
+        &mut self,
+        name: &str,
+        flavor: Flavor,
+        model: &'static Model,
+    ) -> Result<Vec<String>, Error> {
+        let key = (flavor.name(), model.name, name.to_owned());
         if let Some(wrong) = self.results.get(&key) {
             return Ok(wrong.clone());
         }
@@ -77,22 +92,32 @@ impl Lab {
             .find(|s| s.name == name)
             .expect("the scenario exists");
         assert!(scenario.runs_with(flavor), "{name} is not for {flavor}");
-        let (host, kernel) = self.prepare(flavor)?;
-        let group = suite::group(&all, scenario, &kernel);
-        for judged in suite::run(&host, &kernel, &group)? {
-            self.results
-                .insert((flavor.name(), judged.name), judged.wrong);
+        assert!(
+            scenario.runs_on(model),
+            "{name} is not for the machine {}",
+            model.name
+        );
+        let (host, kernel) = self.prepare(flavor, model)?;
+        let group = suite::group(&all, scenario, &kernel, model);
+        for judged in suite::run(&host, &kernel, model, &group)? {
+            let key = (flavor.name(), model.name, judged.name);
+            self.results.insert(key, judged.wrong);
         }
         Ok(self.results[&key].clone())
     }
 }
 
-fn check(name: &str, flavor: Flavor) {
+fn check(name: &str, flavor: Flavor, machine: &str) {
+    let model = Model::find(machine).expect("the machine exists");
     // A test that failed has left nothing half-done.
     let mut lab = lab().lock().unwrap_or_else(|e| e.into_inner());
-    match lab.run(name, flavor) {
-        Ok(wrong) => assert!(wrong.is_empty(), "{name} ({flavor}):\n{}", wrong.join("\n")),
-        Err(error) => panic!("{name} ({flavor}): {}", full(&error)),
+    match lab.run(name, flavor, model) {
+        Ok(wrong) => assert!(
+            wrong.is_empty(),
+            "{name} ({flavor}, {machine}):\n{}",
+            wrong.join("\n")
+        ),
+        Err(error) => panic!("{name} ({flavor}, {machine}): {}", full(&error)),
     }
 }
 
@@ -102,20 +127,26 @@ fn name(test: &str) -> String {
 }
 
 macro_rules! scenarios {
-    ($($module:ident $flavor:ident: $($test:ident),+;)+) => {
+    ($($module:ident $flavor:ident $machine:literal $attr:meta: $($test:ident),+;)+) => {
         $(mod $module {
             use super::*;
-            $(#[test] fn $test() { check(&name(stringify!($test)), Flavor::$flavor) })+
+            $(
+                #[$attr]
+                #[test]
+                fn $test() { check(&name(stringify!($test)), Flavor::$flavor, $machine) }
+            )+
         })+
 
-        /// Every scenario, with each of its flavours, has a test here.
+        /// Every scenario, with each of its flavours and machines, has a test here.
         #[test]
         fn none_is_forgotten() {
-            let tested = [$($((Flavor::$flavor.name(), name(stringify!($test)))),+),+];
+            let tested = [$($((Flavor::$flavor.name(), $machine, name(stringify!($test)))),+),+];
             for scenario in Scenario::all(&folder()).unwrap() {
                 for flavor in &scenario.flavors {
-                    let pair = (flavor.as_str(), scenario.name.clone());
-                    assert!(tested.contains(&pair), "no test runs {pair:?}");
+                    for machine in &scenario.machines {
+                        let all = (flavor.as_str(), machine.as_str(), scenario.name.clone());
+                        assert!(tested.contains(&all), "no test runs {all:?}");
+                    }
                 }
             }
         }
@@ -123,7 +154,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    rust Rust:
+    rust Rust "vtd" cfg(test):
         address_zero,
         ahci_isa_bridge,
         bad_parameter,
@@ -138,38 +169,46 @@ scenarios! {
         huge_leak_pages,
         isa_bridge_boot,
         kunit,
-        last_address,
         map_fails,
         mapped_twice,
         memory_offline,
         misused_again,
-        no_iommu,
         no_memory,
         nvme_traffic,
         off,
         order3_inner,
         origin_e1000e,
         origin_full,
-        origin_no_iommu,
         origin_nvme,
         origin_object,
-        origin_object_passthrough,
         origin_owned,
         origin_unbound,
         other_cpu,
-        over_unmap_16k,
         over_unmap_2m,
         own_domain,
         page_ext,
-        passthrough,
         reused_while_mapped,
         sg_segment,
         stress,
+        vmalloc;
+    rust_vtd_scalable Rust "vtd-scalable" cfg(test):
+        edu_page;
+    rust_vtd_first_level Rust "vtd-first-level" cfg(test):
+        edu_page;
+    rust_virtio_iommu Rust "virtio-iommu" cfg(test):
+        edu_page,
+        last_address,
+        over_unmap_16k,
         stress_virtio,
         unmap_hole,
-        unmap_race,
-        vmalloc;
-    c C:
+        unmap_race;
+    rust_passthrough Rust "passthrough" cfg(test):
+        origin_object_passthrough,
+        passthrough;
+    rust_no_iommu Rust "none" cfg(test):
+        no_iommu,
+        origin_no_iommu;
+    c C "vtd" cfg(test):
         address_zero,
         device_removed,
         domain_gone_reused,
@@ -180,7 +219,6 @@ scenarios! {
         huge_leak,
         huge_leak_pages,
         isa_bridge_boot,
-        last_address,
         map_fails,
         mapped_twice,
         memory_offline,
@@ -190,16 +228,23 @@ scenarios! {
         off,
         order3_inner,
         other_cpu,
-        over_unmap_16k,
         over_unmap_2m,
         own_domain,
         page_ext_reference,
         reused_while_mapped,
         sg_segment,
         stress_reference,
-        unmap_hole,
-        unmap_race,
         vmalloc;
-    none None:
+    c_vtd_scalable C "vtd-scalable" cfg(test):
+        edu_page;
+    c_vtd_first_level C "vtd-first-level" cfg(test):
+        edu_page;
+    c_virtio_iommu C "virtio-iommu" cfg(test):
+        edu_page,
+        last_address,
+        over_unmap_16k,
+        unmap_hole,
+        unmap_race;
+    none None "vtd" cfg(test):
         option_off;
 }

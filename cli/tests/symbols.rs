@@ -181,6 +181,7 @@ fn as_run(case: &Case, vmlinux: &Path, module: &Path) -> (Option<&'static str>, 
         vmlinux: vmlinux.to_owned(),
         release: objects::RELEASE.to_owned(),
         flavor: dmasan::kernel::Flavor::Rust,
+        arch: dmasan::arch::Arch::X86_64,
     };
     let load = dmasan::guest::Load {
         file: module.to_owned(),

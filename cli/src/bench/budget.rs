@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::arch::Arch;
 use crate::args::BudgetArgs;
 use crate::bench::gdb::Gdb;
 use crate::bench::measure;
@@ -18,6 +19,7 @@ use crate::error::{io, Error, Exit, Result};
 use crate::exact::thousands;
 use crate::exec::Exec;
 use crate::kernel::{self, Kernel};
+use crate::qemu::Machine;
 use crate::stdout;
 
 /// A call that is longer takes too long to follow.
@@ -34,10 +36,18 @@ type Budget = BTreeMap<String, u64>;
 
 /// Runs the command.
 pub fn run(exec: &Exec, args: &BudgetArgs) -> Result<Exit> {
-    let host = Host::prepare(exec)?;
+    let model = Machine::new(args.machine)?.model;
+    if model.arch != Arch::X86_64 {
+        let text = format!(
+            "`bench budget` cannot follow a call on the machine `{}`",
+            model.name
+        );
+        return Err(Error::usage(text).help("it reads the registers of x86_64 only"));
+    }
+    let host = Host::prepare(exec, model)?;
     let mut columns = Vec::new();
     for setting in Setting::all(&args.flavors, &args.param) {
-        let spec = args.kernel.spec(setting.flavor);
+        let spec = args.kernel.spec(setting.flavor, model);
         let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
         if let Some(budget) = follow(&host, args, setting, &kernel)? {
             columns.push((setting, budget));
@@ -57,10 +67,10 @@ fn follow(
     kernel: &Kernel,
 ) -> Result<Option<Budget>> {
     let socket = host.env.work().join(format!("gdb-{}", std::process::id()));
-    let mut machine = measure::counting_machine(0);
+    let mut machine = measure::counting_machine(args.machine, 0);
     machine.gdb = Some(host.env.inside(&socket));
     let plan = measure::module_plan(host, kernel, &[&args.test])?;
-    let cmdline = measure::counting_cmdline(setting);
+    let cmdline = measure::counting_cmdline(args.machine, setting);
     let guest = Guest {
         what: &format!("{setting}: {}, instruction by instruction", args.function),
         kernel,

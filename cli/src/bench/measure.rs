@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, MachineArgs};
 use crate::bench::figure::{of_kernel, of_module, Clock, Figures};
 use crate::bench::program;
 use crate::bench::rows::{Row, Source};
@@ -18,7 +18,7 @@ use crate::exec::Exec;
 use crate::guest::Plan;
 use crate::kernel::{self, Kernel};
 use crate::module;
-use crate::qemu::{self, Device, Iommu, Machine};
+use crate::qemu::{self, Device, Machine};
 use crate::request::Request;
 use crate::ui::duration;
 use crate::verdict;
@@ -70,7 +70,8 @@ struct Job<'a> {
 
 /// Measures rows under all settings. Whatever fails, what was measured is returned. Nothing in a dry run.
 pub fn measure(exec: &Exec, args: &BenchArgs, rows: &[Row]) -> Result<Option<Measured>> {
-    let host = Host::prepare(exec)?;
+    let model = Machine::new(args.machine)?.model;
+    let host = Host::prepare(exec, model)?;
     let mut columns = Vec::new();
     let repeats = args.repeats();
     for setting in args.settings() {
@@ -78,7 +79,7 @@ pub fn measure(exec: &Exec, args: &BenchArgs, rows: &[Row]) -> Result<Option<Mea
             exec,
             &host.cache,
             &host.env,
-            &args.kernel.spec(setting.flavor),
+            &args.kernel.spec(setting.flavor, model),
         )?;
         let key = key(&host, args, setting, &kernel);
         let store = Store::open(host.cache.root(), &key, args.fresh);
@@ -279,13 +280,15 @@ fn read(outcome: &Outcome, clock: Clock) -> Figures {
 
 fn machine(args: &BenchArgs, shift: u8) -> Machine {
     match args.exact() {
-        true => counting_machine(shift),
-        false => plain_machine(),
+        true => counting_machine(args.machine, shift),
+        false => plain_machine(args.machine),
     }
 }
 
-fn plain_machine() -> Machine {
+fn plain_machine(args: MachineArgs) -> Machine {
     Machine {
+        model: args.machine,
+        lazy: args.lazy,
         devices: Device::find("edu").into_iter().collect(),
         memory: MEMORY,
         ..Machine::default()
@@ -293,20 +296,23 @@ fn plain_machine() -> Machine {
 }
 
 /// The machine on which instructions are counted.
-pub fn counting_machine(shift: u8) -> Machine {
-    plain_machine().counting(shift)
+pub fn counting_machine(args: MachineArgs, shift: u8) -> Machine {
+    plain_machine(args).counting(shift)
 }
 
 fn cmdline(args: &BenchArgs, setting: Setting) -> String {
     match args.exact() {
-        true => counting_cmdline(setting),
-        false => qemu::cmdline(setting.param, Iommu::Vtd, qemu::MEASURING),
+        true => counting_cmdline(args.machine, setting),
+        false => {
+            let machine = plain_machine(args.machine);
+            qemu::cmdline(setting.param, &machine, qemu::MEASURING)
+        }
     }
 }
 
 /// The kernel's command line where instructions are counted.
-pub fn counting_cmdline(setting: Setting) -> String {
-    qemu::cmdline(setting.param, Iommu::Vtd, qemu::COUNTING)
+pub fn counting_cmdline(args: MachineArgs, setting: Setting) -> String {
+    qemu::cmdline(setting.param, &plain_machine(args), qemu::COUNTING)
 }
 
 fn plan(host: &Host, kernel: &Kernel, job: &Job<'_>, script: &Script) -> Result<Plan> {

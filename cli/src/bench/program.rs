@@ -29,11 +29,20 @@ pub fn build(exec: &Exec, env: &Env, kernel: &Kernel) -> Result<PathBuf> {
         key = key.with("file", text);
     }
     let entry = env.cache(exec)?.entry("programs", &key);
-    let dir = entry.get_or_make(NAME, |dir| compile(exec, env, &source, &header, dir))?;
+    let compiler = format!("{}gcc", kernel.arch.cross());
+    let make = |dir: &Path| compile(exec, env, &compiler, &source, &header, dir);
+    let dir = entry.get_or_make(NAME, make)?;
     Ok(dir.join(NAME))
 }
 
-fn compile(exec: &Exec, env: &Env, source: &Path, header: &Path, dir: &Path) -> Result<()> {
+fn compile(
+    exec: &Exec,
+    env: &Env,
+    compiler: &str,
+    source: &Path,
+    header: &Path,
+    dir: &Path,
+) -> Result<()> {
     let include = dir.join("linux");
     if !exec.dry_run {
         std::fs::create_dir(&include).map_err(io("cannot create", &include))?;
@@ -41,7 +50,7 @@ fn compile(exec: &Exec, env: &Env, source: &Path, header: &Path, dir: &Path) -> 
         std::fs::copy(header, &copy).map_err(io("cannot write", &copy))?;
     }
     let gcc = env
-        .cmd("gcc")
+        .cmd(compiler)
         .args(["-O2", "-static", "-D_GNU_SOURCE", "-I"])
         .arg(env.inside(dir))
         .arg("-o")

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The machines that guests run on: one table, of which `docs/machines.md` has a copy for people.
+
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+
+/// A row of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Model {
+    /// What the user calls it.
+    pub name: &'static str,
+    /// One line for people.
+    pub what: &'static str,
+    /// Its architecture.
+    pub arch: Arch,
+    /// QEMU's `-machine`.
+    pub board: &'static str,
+    /// QEMU's device that translates DMA, where that is not part of the board.
+    pub iommu: Option<&'static str>,
+    /// Words that its kernels need on their command line.
+    pub cmdline: &'static [&'static str],
+    /// Files in `kernel/config` that its kernels need on top of the architecture's.
+    pub config: &'static [&'static str],
+    /// The oldest QEMU that has it.
+    pub since: Option<Since>,
+    /// Whether the DMA API of its guests maps through an IOMMU.
+    pub translates: bool,
+}
+
+/// A version of QEMU, and what came with it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Since {
+    /// The version.
+    pub version: &'static str,
+    /// What an older one lacks.
+    pub what: &'static str,
+}
+
+// VT-d with interrupt remapping needs the split irqchip.
+const Q35: &str = "q35,kernel-irqchip=split";
+
+const VTD: Model = Model {
+    name: "vtd",
+    what: "x86_64, Intel VT-d, second-level page tables",
+    arch: Arch::X86_64,
+    board: Q35,
+    iommu: Some("intel-iommu,intremap=on"),
+    cmdline: &["intel_iommu=on"],
+    config: &[],
+    since: None,
+    translates: true,
+};
+
+const SMMU: Model = Model {
+    name: "arm64-smmuv3",
+    what: "arm64, SMMUv3, CPU pages of 4K",
+    arch: Arch::Arm64,
+    board: "virt,gic-version=3,iommu=smmuv3",
+    iommu: None,
+    cmdline: &[],
+    config: &[],
+    since: SECOND_PORT,
+    translates: true,
+};
+
+const ARM_VIRTIO: Model = Model {
+    name: "arm64-virtio-iommu",
+    what: "arm64, virtio-iommu, CPU pages of 4K",
+    board: "virt,gic-version=3",
+    iommu: Some("virtio-iommu-pci"),
+    ..SMMU
+};
+
+/// The guest answers by a port of its own.
+const SECOND_PORT: Option<Since> = Some(Since {
+    version: "9.1",
+    what: "a second serial port on the board `virt`",
+});
+
+/// Every machine that `--machine` knows; the first is the default.
+pub const MACHINES: &[Model] = &[
+    VTD,
+    Model {
+        name: "vtd-scalable",
+        what: "x86_64, Intel VT-d in scalable mode, second-level page tables",
+        iommu: Some("intel-iommu,intremap=on,x-scalable-mode=on"),
+        cmdline: &["intel_iommu=on,sm_on"],
+        ..VTD
+    },
+    Model {
+        name: "vtd-first-level",
+        what: "x86_64, Intel VT-d in scalable mode, first-level page tables",
+        iommu: Some("intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on"),
+        cmdline: &["intel_iommu=on,sm_on"],
+        since: Some(Since {
+            version: "10.0",
+            what: "first-level translation of intel-iommu (x-flts)",
+        }),
+        ..VTD
+    },
+    Model {
+        name: "amd-vi",
+        what: "x86_64, AMD-Vi",
+        iommu: Some("amd-iommu,intremap=on"),
+        cmdline: &["amd_iommu=on"],
+        config: &["amd-iommu"],
+        ..VTD
+    },
+    Model {
+        name: "virtio-iommu",
+        what: "x86_64, virtio-iommu: the guest sends its mappings to QEMU",
+        iommu: Some("virtio-iommu-pci"),
+        cmdline: &[],
+        ..VTD
+    },
+    Model {
+        name: "passthrough",
+        what: "x86_64, Intel VT-d that translates for no driver (iommu=pt)",
+        cmdline: &["intel_iommu=on", "iommu=pt"],
+        translates: false,
+        ..VTD
+    },
+    Model {
+        name: "none",
+        what: "x86_64, no IOMMU: devices reach all memory",
+        iommu: None,
+        cmdline: &[],
+        translates: false,
+        ..VTD
+    },
+    SMMU,
+    Model {
+        name: "arm64-smmuv3-16k",
+        what: "arm64, SMMUv3, CPU pages of 16K",
+        config: &["arm64-16k"],
+        ..SMMU
+    },
+    Model {
+        name: "arm64-smmuv3-64k",
+        what: "arm64, SMMUv3, CPU pages of 64K",
+        config: &["arm64-64k"],
+        ..SMMU
+    },
+    ARM_VIRTIO,
+    Model {
+        name: "arm64-virtio-iommu-16k",
+        what: "arm64, virtio-iommu with pages of 4K, CPU pages of 16K",
+        config: &["arm64-16k"],
+        ..ARM_VIRTIO
+    },
+    Model {
+        name: "arm64-virtio-iommu-64k",
+        what: "arm64, virtio-iommu with pages of 4K, CPU pages of 64K",
+        config: &["arm64-64k"],
+        ..ARM_VIRTIO
+    },
+];
+
+impl Default for &'static Model {
+    fn default() -> Self {
+        &MACHINES[0]
+    }
+}
+
+impl Model {
+    /// Finds a machine by its name; an unknown name is answered with the near ones and with all.
+    pub fn find(name: &str) -> Result<&'static Model> {
+        if let Some(model) = MACHINES.iter().find(|m| m.name == name) {
+            return Ok(model);
+        }
+        let near: Vec<_> = near(name).iter().map(|n| format!("`{n}`")).collect();
+        let guess = match near.as_slice() {
+            [] => String::new(),
+            near => format!("did you mean {}? ", near.join(" or ")),
+        };
+        let all: Vec<&str> = MACHINES.iter().map(|m| m.name).collect();
+        Err(Error::usage(format!("unknown machine `{name}`"))
+            .help(format!("{guess}machines are: {}", all.join(", "))))
+    }
+
+    /// How messages tell its kernel from that of the default machine; empty where it is the same.
+    pub fn kernel(&self) -> String {
+        match (self.arch, self.config) {
+            (Arch::X86_64, []) => String::new(),
+            (arch, []) => format!(", {}", arch.name()),
+            (_, config) => format!(", {}", config.join(", ")),
+        }
+    }
+
+    /// Refuses lazy invalidation where nothing is invalidated.
+    pub fn check_lazy(&self, lazy: bool) -> Result<()> {
+        if !lazy || self.translates {
+            return Ok(());
+        }
+        let text = format!("--lazy makes no difference on the machine `{}`", self.name);
+        Err(Error::usage(text).help(format!(
+            "it is: {}; so there is no translation that could be invalidated later",
+            self.what
+        )))
+    }
+
+    /// Refuses a QEMU that is too old, and tells what it lacks.
+    pub fn check_qemu(&self, version: &str) -> Result<()> {
+        use crate::host::numbers;
+        match self.since {
+            Some(since) if numbers(version) < numbers(since.version) => {
+                let text = format!(
+                    "QEMU {version} has no machine `{}`: {} came with QEMU {}",
+                    self.name, since.what, since.version
+                );
+                Err(Error::usage(text)
+                    .help("take a newer QEMU, for instance that of --env root, or another machine"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Names that differ by few typing errors, or that begin or end alike.
+fn near(name: &str) -> Vec<&'static str> {
+    let name = name.to_lowercase();
+    let typed = |known: &str| strsim::damerau_levenshtein(&name, known) <= 2;
+    let part = |known: &str| {
+        name.len() >= 3 && (known.contains(&name) || name.contains(known) && known.len() >= 3)
+    };
+    let names = MACHINES.iter().map(|m| m.name);
+    let exact: Vec<_> = names.clone().filter(|n| typed(n)).collect();
+    match exact.is_empty() {
+        true => names.filter(|n| part(n)).collect(),
+        false => exact,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embed;
+    use crate::error::Exit;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for model in MACHINES {
+            assert_eq!(Model::find(model.name).unwrap(), model);
+            let same = MACHINES.iter().filter(|m| m.name == model.name);
+            assert_eq!(same.count(), 1, "{}", model.name);
+        }
+        assert_eq!(<&Model>::default().name, "vtd");
+    }
+
+    #[test]
+    fn unknown_names_get_the_near_ones() {
+        for (name, guess) in [
+            ("vtdd", "did you mean `vtd`? "),
+            (
+                "smmuv3",
+                "did you mean `arm64-smmuv3` or `arm64-smmuv3-16k` or `arm64-smmuv3-64k`? ",
+            ),
+            ("amdvi", "did you mean `amd-vi`? "),
+            ("mainframe", "machines are: vtd, vtd-scalable, "),
+        ] {
+            let error = Model::find(name).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage);
+            assert!(error.message().contains(name), "{error}");
+            let advice = error.advice().unwrap();
+            assert!(advice.starts_with(guess), "{advice}");
+            assert!(advice.ends_with(", arm64-virtio-iommu-64k"), "{advice}");
+        }
+    }
+
+    #[test]
+    fn fragments_exist() {
+        for model in MACHINES {
+            for name in model.config.iter().chain(&[model.arch.name()]) {
+                let path = format!("config/{name}.config");
+                assert!(embed::KERNEL.get_file(&path).is_some(), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn lazy_is_refused_where_nothing_is_translated() {
+        for model in MACHINES {
+            assert!(model.check_lazy(false).is_ok());
+            assert_eq!(model.check_lazy(true).is_ok(), model.translates);
+        }
+        let error = Model::find("none").unwrap().check_lazy(true).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        assert!(error.advice().unwrap().contains("no IOMMU"), "{error}");
+    }
+
+    #[test]
+    fn an_old_qemu_is_told_what_it_lacks() {
+        let first = Model::find("vtd-first-level").unwrap();
+        let error = first.check_qemu("9.2.4").unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        for text in ["QEMU 9.2.4", "vtd-first-level", "x-flts", "QEMU 10.0"] {
+            assert!(error.message().contains(text), "{error}");
+        }
+        assert!(first.check_qemu("10.0.13").is_ok());
+        assert!(Model::find("vtd").unwrap().check_qemu("8.0").is_ok());
+        assert!(Model::find("arm64-smmuv3")
+            .unwrap()
+            .check_qemu("9.0.2")
+            .is_err());
+    }
+}
