@@ -85,6 +85,9 @@ pub struct Step {
     /// How many warnings about its own counting the C reference prints at least; 0 means none.
     #[serde(default)]
     pub reference_warns: usize,
+    /// How often the kernel itself warns, with a kernel of ours.
+    #[serde(default)]
+    pub warns: usize,
 }
 
 /// A finding that has to be made.
@@ -98,6 +101,8 @@ pub struct Expected {
     /// Some of its facts.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
+    /// A function that is in the call stack of one of its mappings.
+    pub mapper: Option<String>,
     /// How many such findings follow each other.
     #[serde(default = "once")]
     pub times: usize,
@@ -291,6 +296,12 @@ fn differences(expected: &Expected, finding: &Finding) -> Vec<String> {
             ));
         }
     }
+    if let Some(mapper) = &expected.mapper {
+        let mut frames = finding.mappings.iter().flat_map(|m| &m.frames);
+        if !frames.any(|f| f.site.symbol == *mapper) {
+            wrong.push(format!("`{}`: {mapper} is in no mapping", finding.title));
+        }
+    }
     if finding.truncated {
         wrong.push(format!("`{}` is cut", finding.title));
     }
@@ -309,11 +320,19 @@ fn compare_reference(least: usize, found: &[&Finding]) -> Vec<String> {
 }
 
 /// Compares the kernel's warnings in one step with what has to be. The reference warns of its own counting in places
-/// of its file; for a kernel of ours no warning is right.
+/// of its file; with a kernel of ours only those are right that the kernel has for the bug of the step.
 pub fn compare_warnings(step: &Step, flavor: Flavor, printed: &[&Warning]) -> Vec<String> {
     let of_reference = |w: &&&Warning| w.text.contains("iommu-debug-pagealloc.c");
     if flavor != Flavor::C {
-        return printed.iter().map(|w| w.text.clone()).collect();
+        let mut wrong: Vec<String> = printed.iter().map(|w| w.text.clone()).collect();
+        return match wrong.len() {
+            n if n == step.warns => vec![],
+            n if n > step.warns => wrong.split_off(step.warns),
+            n => vec![format!(
+                "{n} warnings of the kernel instead of {}",
+                step.warns
+            )],
+        };
     }
     let (least, number) = (
         step.reference_warns,
@@ -503,6 +522,39 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         assert_eq!(compare(&step, Flavor::C, &[]).len(), 1);
         step.reference = 0;
         assert_eq!(compare(&step, Flavor::C, &[&found]).len(), 1);
+    }
+
+    #[test]
+    fn a_mapper_has_to_be_in_a_mapping() {
+        let mut step = scenario(TEXT).steps[0].clone();
+        step.findings[0].mapper = Some("g".to_owned());
+        let ruler = "=".repeat(66);
+        let found = finding(&format!(
+            "{ruler}\nBUG: DMASAN: free-while-mapped in f+0x1/0x2\n[order=0]\n\n\
+             mapped at:\n[driver=edu]\n h+0x1/0x2\n g+0x1/0x2\n\n{ruler}"
+        ));
+        assert_eq!(
+            compare(&step, Flavor::Rust, &[&found]),
+            Vec::<String>::new()
+        );
+        step.findings[0].mapper = Some("f".to_owned());
+        assert_eq!(compare(&step, Flavor::Rust, &[&found]).len(), 1);
+    }
+
+    #[test]
+    fn the_kernel_warns_as_often_as_it_has_to() {
+        let mut step = scenario(TEXT).steps[0].clone();
+        let warning = Warning {
+            text: "WARNING: drivers/iommu/dma-iommu.c:1 at f+0x1/0x2".to_owned(),
+            line: 1,
+            time_us: None,
+            step: Some(1),
+        };
+        step.warns = 1;
+        let wrong = |printed: &[&Warning]| compare_warnings(&step, Flavor::Rust, printed).len();
+        assert_eq!(wrong(&[]), 1);
+        assert_eq!(wrong(&[&warning]), 0);
+        assert_eq!(wrong(&[&warning, &warning]), 1);
     }
 
     #[test]
