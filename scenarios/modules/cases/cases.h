@@ -49,6 +49,25 @@ int case_object_again(struct device *dev, bool bug);
 int case_owned_page(struct device *dev, bool bug);
 int case_owned_sg(struct device *dev, bool bug);
 int case_owned_buffers(struct device *dev, bool bug);
+int case_shared(struct device *dev, bool bug);
+int case_skip_sync(struct device *dev, bool bug);
+int case_turns(struct device *dev, bool bug);
+int case_mmio(struct device *dev, bool bug);
+int case_page_pool(struct device *dev, bool bug);
+int case_stale_page(struct device *dev, bool bug);
+int case_stale_object(struct device *dev, bool bug);
+int case_stale_read(struct device *dev, bool bug);
+int case_all_errors(struct device *dev, bool bug);
+int case_unmap_not_mapped(struct device *dev, bool bug);
+int case_unmap_twice(struct device *dev, bool bug);
+int case_unmap_size(struct device *dev, bool bug);
+int case_unmap_kind(struct device *dev, bool bug);
+int case_unmap_coherent(struct device *dev, bool bug);
+int case_unmap_direction(struct device *dev, bool bug);
+int case_late_write(struct device *dev, bool bug);
+int case_late_read(struct device *dev, bool bug);
+int case_late_freed(struct device *dev, bool bug);
+int case_late_reused(struct device *dev, bool bug);
 
 /* Run once probe() is done and its locks are released. */
 int case_unbound(struct pci_dev *pdev, bool bug);
@@ -71,6 +90,19 @@ struct page *get_pages_in(unsigned long first, unsigned long last, gfp_t gfp,
  * last page freed is kept per CPU. NULL if they did not come back.
  */
 struct page *free_and_get_again(struct page *page, unsigned int order);
+
+/* The DMA engine of the device. */
+struct edu {
+	void __iomem *regs;
+};
+
+int edu_begin(struct device *dev, struct edu *edu);
+void edu_end(struct device *dev, struct edu *edu);
+
+/* Start a transfer of the device to or from memory; only edu_wait() tells its end. */
+void edu_write(struct edu *edu, dma_addr_t to, u32 size);
+void edu_read(struct edu *edu, dma_addr_t from, u32 size);
+int edu_wait(struct edu *edu);
 
 /* Carry out one line of a shell's language; an error if its exit status is not 0. */
 int shell(const char *line);

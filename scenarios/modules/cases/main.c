@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Binds to QEMU's "edu" device, a PCI function behind the IOMMU, and misuses its
- * mappings in the way that test= names. The device itself is never started.
+ * mappings in the way that test= names. Only cases of late.c start the device.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/dma-mapping.h>
@@ -57,6 +57,25 @@ static const struct test {
 	{ "owned_page", case_owned_page },
 	{ "owned_sg", case_owned_sg },
 	{ "owned_buffers", case_owned_buffers },
+	{ "shared", case_shared },
+	{ "skip_sync", case_skip_sync },
+	{ "turns", case_turns },
+	{ "mmio", case_mmio },
+	{ "page_pool", case_page_pool },
+	{ "stale_page", case_stale_page },
+	{ "stale_object", case_stale_object },
+	{ "stale_read", case_stale_read },
+	{ "all_errors", case_all_errors },
+	{ "unmap_not_mapped", case_unmap_not_mapped },
+	{ "unmap_twice", case_unmap_twice },
+	{ "unmap_size", case_unmap_size },
+	{ "unmap_kind", case_unmap_kind },
+	{ "unmap_coherent", case_unmap_coherent },
+	{ "unmap_direction", case_unmap_direction },
+	{ "late_write", case_late_write },
+	{ "late_read", case_late_read },
+	{ "late_freed", case_late_freed },
+	{ "late_reused", case_late_reused },
 	{ "unbound", .after = case_unbound },
 	{ "removed", .after = case_removed },
 	{ "group_type", .after = case_group_type },
