@@ -45,3 +45,21 @@ fn the_first_report_of_an_idle_task_continues_nothing() {
     held.remember(idle, &HIT);
     assert!(held.continues(idle, &HIT, |_| true, |_| true));
 }
+
+#[test]
+fn a_hit_in_between_takes_nothing_off_the_report() {
+    let hit = |pfn| Hit {
+        first: Pfn(pfn),
+        last: Pfn(pfn),
+        ..HIT
+    };
+    let gate = Gate::new();
+    let held = gate.enter(1).unwrap();
+    let site = Site { pid: 1, stack: 1 };
+    held.remember(site, &hit(10));
+    assert!(held.continues(site, &hit(20), |_| true, |_| true));
+    assert!(held.continues(site, &hit(15), |_| true, |_| false));
+    // Beside either end there is no gap.
+    assert!(held.continues(site, &hit(21), |_| true, |_| false));
+    assert!(held.continues(site, &hit(9), |_| true, |_| false));
+}
