@@ -90,3 +90,42 @@ fn build_id(word: &str) -> Option<String> {
     let hexadecimal = word.bytes().all(|byte| byte.is_ascii_hexdigit());
     (word.len() == 40 && hexadecimal).then(|| word.to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dmasan_report::parse;
+
+    /// What a file with the first line `file` is, for a log with the first line `log`.
+    fn compare(log: &str, file: &str) -> Verdict {
+        let log = format!("{log}\nBUG: DMASAN: free-while-mapped in f+0x1/0x2\n");
+        let report = parse(log.as_bytes()).unwrap();
+        let identity = Identity {
+            banner: Some(file.to_owned()),
+            ..Identity::default()
+        };
+        identity.compare(&report, &report.findings[0], None)
+    }
+
+    #[test]
+    fn a_first_line_may_be_cut_where_the_kernel_cuts_it() {
+        let whole = format!("Linux version 7.3.4 ({}) #1", "x".repeat(2 * LONG));
+        assert_eq!(compare(&whole[..LONG], &whole), Verdict::Same);
+        assert!(matches!(
+            compare(&whole[..LONG - 1], &whole),
+            Verdict::Other(_)
+        ));
+        let other = format!("{}y", &whole[..LONG]);
+        assert!(matches!(compare(&other, &whole), Verdict::Other(_)));
+    }
+
+    #[test]
+    fn a_build_id_has_40_digits() {
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        assert_eq!(build_id(id).as_deref(), Some(id));
+        assert_eq!(build_id(&id.to_uppercase()).as_deref(), Some(id));
+        for wrong in [&id[1..], &format!("{id}0"), &id.replace('a', "x"), ""] {
+            assert_eq!(build_id(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -113,3 +113,38 @@ fn one<'a>(mut symbols: impl Iterator<Item = &'a Symbol>) -> Option<Result<u64, 
 fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('$') && !name.starts_with(".L")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_the_functions_own_and_some_filling() {
+        let may_have = |size, room, told| {
+            let address = 0;
+            let symbol = Symbol {
+                address,
+                size,
+                room,
+            };
+            symbol.may_have(told)
+        };
+        let told = |size, room| {
+            (0..200)
+                .filter(|&told| may_have(size, room, told))
+                .collect::<Vec<u64>>()
+        };
+        assert_eq!(told(10, Some(100)), (10..10 + ALIGN).collect::<Vec<_>>());
+        // Without a size of its own there is only the distance to the next one.
+        assert!(told(0, Some(100)).is_empty());
+        // The last one of its section ends with something that is not in the file.
+        assert_eq!(told(10, None), (10..200).collect::<Vec<_>>());
+        assert!(may_have(u64::MAX - 1, Some(1), u64::MAX - 1));
+    }
+
+    #[test]
+    fn marks_of_assemblers_are_no_names() {
+        let names = ["f", "_f$1", ".text.f", "$x", "$d.1", ".L12", ""].map(is_name);
+        assert_eq!(names, [true, true, true, false, false, false, false]);
+    }
+}

@@ -5,7 +5,7 @@ mod objects;
 
 use dmasan_report::{parse, Report, SourceLine};
 use dmasan_symbolize::{Reason, Symbols};
-use objects::{symbol_size, Built, BANNER, RELEASE};
+use objects::{size_of_unpacked, symbol_size, Built, BANNER, RELEASE};
 use std::fs;
 use std::path::Path;
 
@@ -76,6 +76,16 @@ fn a_frame_of_the_kernel_gets_its_line_and_who_was_inlined() {
             .all(|s| s.last().unwrap().starts_with("outer init/main.c:")),
         "{sources:#?}"
     );
+}
+
+#[test]
+fn a_function_that_was_not_entered_yet_has_its_own_first_line() {
+    let built = Built::new();
+    // Nobody returns to the first byte: the address is the function's own.
+    let size = symbol_size(&built.vmlinux, "outer");
+    let mut report = log(Some(BANNER), &[format!(" outer+0x0/{size:#x}")]);
+    kernel_only(&built).apply(&mut report, false).unwrap();
+    assert!(sources(&report)[0].concat().contains("outer init/main.c:"));
 }
 
 #[test]
@@ -154,7 +164,18 @@ fn compressed_debug_information_is_unpacked() {
     assert!(lines(&packed).iter().all(|source| !source.is_empty()));
 
     // What does not come out whole is an error.
+    let refused = |bytes: &[u8]| {
+        fs::write(&packed, bytes).unwrap();
+        let mut report = log(Some(BANNER), &frames);
+        let symbols = Symbols::open(Some(&packed), &[]).unwrap();
+        let error = symbols.apply(&mut report, false).unwrap_err();
+        assert!(error.to_string().contains("cannot be unpacked"), "{error}");
+    };
     let mut bytes = fs::read(&packed).unwrap();
+    // One byte more is promised than there is: the size is 8 bytes into the section.
+    let mut longer = bytes.clone();
+    longer[size_of_unpacked(&bytes)] += 1;
+    refused(&longer);
     let begins = bytes
         .windows(2)
         .enumerate()
@@ -164,11 +185,7 @@ fn compressed_debug_information_is_unpacked() {
     begins
         .into_iter()
         .for_each(|at| bytes[at + 2..at + 20].fill(0xff));
-    fs::write(&packed, bytes).unwrap();
-    let mut report = log(Some(BANNER), &frames);
-    let symbols = Symbols::open(Some(&packed), &[]).unwrap();
-    let error = symbols.apply(&mut report, false).unwrap_err();
-    assert!(error.to_string().contains("cannot be unpacked"), "{error}");
+    refused(&bytes);
 }
 
 #[test]
@@ -188,6 +205,15 @@ fn another_build_is_refused_unless_forced() {
     assert!(error.advice().contains("--force-symbols"));
     assert!(sources(&report).iter().all(Vec::is_empty));
     assert!(symbols.apply(&mut report, true).unwrap().resolved > 0);
+}
+
+#[test]
+fn a_draft_of_the_first_line_does_not_count() {
+    let built = Built::new();
+    let drafted = built.kernel_with(&["-DDRAFT"], "vmlinux-draft");
+    let symbols = Symbols::open(Some(&drafted), &[]).unwrap();
+    let mut report = log(Some(BANNER), &all_of(&drafted, "outer", ""));
+    assert!(symbols.apply(&mut report, false).unwrap().resolved > 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A kernel and a module as small as can be, made by the compiler that linked this test.
 
-use object::{Object as _, ObjectSymbol as _};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +12,9 @@ pub(crate) const RELEASE: &str = "7.3.4-test";
 pub(crate) const BANNER: &str = "Linux version 7.3.4-test (me@here) (gcc 12) #7 SMP";
 
 const KERNEL: &str = r#"
+#ifdef DRAFT
+__attribute__((used)) static
+#endif
 const char linux_banner[] = "Linux version 7.3.4-test (me@here) (gcc 12) #7 SMP\n";
 volatile int touched;
 __attribute__((noipa)) void callee(int n)
@@ -37,6 +40,9 @@ void _start(void) { start_kernel(); }
 "#;
 
 const OTHER: &str = r#"
+#ifdef DRAFT
+__attribute__((weak)) const char linux_banner[] = "Linux version 7.3.4-test";
+#endif
 extern volatile int touched;
 extern void callee(int n);
 __attribute__((noipa)) static int twice(int n) { callee(n); return touched; }
@@ -180,4 +186,12 @@ pub(crate) fn symbol_size(file: &Path, name: &str) -> u64 {
             next.map_or(symbol.size(), |next| next - address)
         });
     sizes.max().unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// Where a file says, in 8 bytes from the lowest on, how large its compressed `.debug_line` is unpacked.
+pub(crate) fn size_of_unpacked(file: &[u8]) -> usize {
+    let file = object::File::parse(file).unwrap();
+    let section = file.section_by_name(".debug_line").unwrap();
+    let (header, _) = section.file_range().unwrap();
+    header as usize + 8
 }
