@@ -6,7 +6,7 @@ use dmasan_engine::{
     addr::{Pfn, Span},
     check::Intent,
     counts::{Counts, Memory},
-    direct::Ranges,
+    direct::{Direct, Mark, Ranges},
     geometry::Geometry,
     model::Array,
 };
@@ -86,4 +86,44 @@ fn a_region_is_its_owners_from_the_first_page_to_the_last() {
     assert!(direct.owns(2, Pfn(8)), "that is another range");
     direct.remove(2, Pfn(8), Pfn(15));
     assert_eq!((owned(2), direct.totals()), (vec![], (0, 0)));
+}
+
+#[test]
+fn orphans_are_not_taken_for_each_other() {
+    let direct = Ranges::<4>::new();
+    direct.insert(2, Pfn(0), Pfn(0), 1);
+    direct.insert(4, Pfn(1), Pfn(1), 1);
+    let (first, second) = (direct.orphan(2), direct.orphan(4));
+    assert_ne!(first, second);
+    direct.remove_all(first);
+    let owned = [0, 1].map(|pfn| direct.owns(second, Pfn(pfn)));
+    assert_eq!(owned, [false, true]);
+}
+
+/// A registry that is changed whenever it is looked at.
+struct Restless(Ranges<1>);
+
+impl Direct for Restless {
+    fn begin(&self) -> Mark {
+        self.0.begin()
+    }
+
+    fn covering(&self, pfn: Pfn, mark: Mark) -> Option<u32> {
+        self.0.insert(2, Pfn(7), Pfn(7), 1);
+        self.0.covering(pfn, mark)
+    }
+}
+
+#[test]
+fn nothing_is_said_while_the_registry_changes() {
+    let counts = counts();
+    counts.map(&pages(3, 1));
+    let restless = Restless(Ranges::new());
+    let changing = Intent::new(&restless);
+    assert_eq!(counts.inspect(Pfn(3), 1, &changing), None);
+    assert_eq!(counts.mark_reported(Pfn(3), 1, &changing), 0);
+    // It is looked at again when it is still.
+    assert!(counts
+        .inspect(Pfn(3), 1, &Intent::new(&restless.0))
+        .is_some());
 }
