@@ -130,6 +130,22 @@ fn frames_of_others_and_of_another_size_stay_as_they_are() {
 }
 
 #[test]
+fn code_of_an_assembler_has_lines_under_each_of_its_names() {
+    let built = Built::new();
+    for name in ["bare", "bare_too"] {
+        let frames = all_of(&built.vmlinux, name, "");
+        let mut report = log(Some(BANNER), &frames);
+        let summary = kernel_only(&built).apply(&mut report, false).unwrap();
+        assert_eq!((summary.resolved, summary.missed), (frames.len(), 0));
+        let sources = sources(&report).concat();
+        assert!(
+            sources.iter().all(|s| s.contains(" entry.S:")),
+            "{sources:#?}"
+        );
+    }
+}
+
+#[test]
 fn of_two_functions_with_one_name_the_size_tells_which() {
     let built = Built::new();
     let mut report = log(Some(BANNER), &all_of(&built.vmlinux, "unlike", ""));
@@ -347,6 +363,17 @@ fn files_that_are_no_kernel_say_so() {
         .err()
         .unwrap();
     assert_eq!(error.reason, Reason::NoDebugInfo, "{error}");
+    // Half of it is no use: a section of another name is none.
+    for section in [".debug_info", ".debug_line"] {
+        let mut bytes = fs::read(&built.vmlinux).unwrap();
+        let name = format!("\0{section}\0").into_bytes();
+        let at = bytes.windows(name.len()).position(|w| w == name).unwrap();
+        bytes[at + 2] = b'x';
+        let error = Symbols::open(Some(&file("half", &bytes)), &[])
+            .err()
+            .unwrap();
+        assert_eq!(error.reason, Reason::NoDebugInfo, "{section}: {error}");
+    }
 }
 
 /// A file is cut anywhere, or any of its bytes is another: there is an error or a result, and the result is bounded.

@@ -55,6 +55,22 @@ __attribute__((noipa)) static int unlike(int n)
 int other(int n) { callee(unlike(n)); return touched; }
 "#;
 
+/// Two names of one place, neither of which tells a size.
+const ENTRY: &str = r#"
+	.text
+	.globl bare, bare_too, behind
+bare:
+bare_too:
+	nop
+	nop
+	nop
+	nop
+	nop
+behind:
+	nop
+	.section .note.GNU-stack, "", %progbits
+"#;
+
 const MODULE: &str = r#"
 __attribute__((section(".modinfo"), used)) static const char name[] = "name=edu_dma";
 __attribute__((section(".modinfo"), used)) static const char magic[] = "vermagic=7.3.4-test SMP mod_unload ";
@@ -90,6 +106,7 @@ impl Built {
         fs::create_dir(path("init")).unwrap();
         fs::write(path("init/main.c"), KERNEL).unwrap();
         fs::write(path("other.c"), OTHER).unwrap();
+        fs::write(path("entry.S"), ENTRY).unwrap();
         fs::create_dir(path("edu")).unwrap();
         fs::write(path("edu/edu_dma.c"), MODULE).unwrap();
         let (vmlinux, module) = (path("vmlinux"), path("edu/edu_dma.ko"));
@@ -111,7 +128,14 @@ impl Built {
     }
 
     fn kernel(&self, flags: &[&str], out: &Path) {
-        let linked = ["-nostdlib", "-static", "-no-pie", "init/main.c", "other.c"];
+        let linked = [
+            "-nostdlib",
+            "-static",
+            "-no-pie",
+            "init/main.c",
+            "other.c",
+            "entry.S",
+        ];
         self.cc(&[flags, &linked].concat(), out);
     }
 
