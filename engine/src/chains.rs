@@ -4,6 +4,7 @@
 //!
 //! The caller supplies the memory and the lock.
 
+use super::origin::mix;
 use core::ops::DerefMut;
 
 /// "No node": links are indices plus one, so that zeroed memory is an empty table.
@@ -26,6 +27,7 @@ pub struct Chains<H, N> {
     /// How many nodes were ever in use: those behind are free too, and have never been linked.
     fresh: u32,
     len: u32,
+    peak: u32,
 }
 
 impl<T, H, N> Chains<H, N>
@@ -43,12 +45,18 @@ where
             free: NONE,
             fresh: 0,
             len: 0,
+            peak: 0,
         }
     }
 
     /// How many values there are.
     pub fn len(&self) -> usize {
         self.len as usize
+    }
+
+    /// The most values that there ever were.
+    pub fn peak(&self) -> usize {
+        self.peak as usize
     }
 
     /// Whether there is none.
@@ -67,12 +75,15 @@ where
         } else {
             self.fresh
         };
-        *self.nodes.get_mut(slot as usize)? = Node { next: *head, value };
+        let node = self.nodes.get_mut(slot as usize)?;
+        node.next = *head;
+        node.value = value;
         if slot == self.fresh {
             self.fresh += 1;
         }
         *head = slot + 1;
         self.len += 1;
+        self.peak = self.peak.max(self.len);
         Some(slot)
     }
 
@@ -87,18 +98,34 @@ where
         Some(&mut self.nodes.get_mut(slot as usize)?.value)
     }
 
-    /// Takes out the value of the chain that `rank` likes best; none that it gives 0.
-    pub fn take(&mut self, hash: u64, mut rank: impl FnMut(&T) -> u32) -> Option<(u32, T)> {
+    /// Where the value of the chain is that `rank` likes best; none that it gives 0.
+    pub fn best(&self, hash: u64, mut rank: impl FnMut(&T) -> u32) -> Option<u32> {
         let mut best = (0, None);
         for (slot, value) in self.entries(hash) {
             let rank = rank(value);
             if rank > best.0 {
-                best = (rank, Some((slot, *value)));
+                best = (rank, Some(slot));
             }
         }
-        let (slot, value) = best.1?;
+        best.1
+    }
+
+    /// Takes out the value of the chain that `rank` likes [`best`](Chains::best).
+    pub fn take(&mut self, hash: u64, rank: impl FnMut(&T) -> u32) -> Option<(u32, &T)> {
+        let slot = self.best(hash, rank)?;
+        Some((slot, self.remove(hash, slot)?))
+    }
+
+    /// Takes out the value at `slot`; none if it is not in this chain.
+    pub fn remove(&mut self, hash: u64, slot: u32) -> Option<&T> {
         self.unlink(hash, slot)?;
-        Some((slot, value))
+        Some(&self.nodes.get(slot as usize)?.value)
+    }
+
+    /// A value that `is_it` says yes to; any of them.
+    pub fn find(&self, is_it: impl Fn(&T) -> bool) -> Option<&T> {
+        let chains = self.heads.iter().flat_map(|&head| self.follow(head));
+        chains.map(|(_, value)| value).find(|value| is_it(value))
     }
 
     /// Calls `each` with all values.
@@ -146,9 +173,8 @@ where
         Some(())
     }
 
-    /// Multiplies by 2^64 / the golden ratio, whose high bits depend on all bits of `hash`.
     fn bucket(&self, hash: u64) -> Option<usize> {
-        let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let mixed = mix(hash) >> 32;
         // An integer of 32 bits times the length, so no division.
         Some(((mixed * self.heads.len() as u64) >> 32) as usize).filter(|_| !self.heads.is_empty())
     }

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod bag;
 pub mod chains;
 pub mod check;
 pub mod counts;
@@ -40,3 +41,5 @@ pub mod model;
 pub mod origin;
 pub mod primitive;
 pub mod report;
+pub mod ring;
+pub mod unmapped_at;

@@ -11,6 +11,28 @@ pub const MAPPED_AT: &str = "mapped at:";
 /// The line above the stack of a [`Class::UnbindLeak`].
 pub const UNBOUND_AT: &str = "unbound at:";
 
+/// What stands between a device and memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// No IOMMU.
+    None,
+    /// An IOMMU that lets everything pass.
+    Passthrough,
+    /// An IOMMU that translates.
+    Translated,
+}
+
+impl Domain {
+    /// The name in facts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Domain::None => "none",
+            Domain::Passthrough => "passthrough",
+            Domain::Translated => "translated",
+        }
+    }
+}
+
 /// Who can do what with mapped memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -119,6 +141,10 @@ pub struct MappingFacts<'a> {
     pub direction: Direction,
     /// An `enum iommu_debug_kind`.
     pub kind: u8,
+    /// `DMA_ATTR_*` (`include/linux/dma-mapping.h`).
+    pub attrs: u16,
+    /// What the device's accesses go through.
+    pub domain: Domain,
     /// The CPU that mapped.
     pub cpu: u32,
     /// The name of the task that did.
@@ -139,12 +165,16 @@ impl fmt::Display for MappingFacts<'_> {
         }
         let (dir, kind) = (self.direction.name(), kind_name(self.kind));
         write!(f, " [dir={dir}] [kind={kind}] ")?;
+        if self.attrs != 0 {
+            write!(f, "[attrs={:#x}] ", self.attrs)?;
+        }
+        write!(f, "[domain={}] ", self.domain.name())?;
         write_task(f, self.cpu, self.comm, self.pid)?;
         write!(f, " [age_us={}]", self.age)
     }
 }
 
-fn write_owner(f: &mut fmt::Formatter<'_>, owner: Owner<'_>) -> fmt::Result {
+pub(super) fn write_owner(f: &mut fmt::Formatter<'_>, owner: Owner<'_>) -> fmt::Result {
     f.write_str("[device=")?;
     write_word(f, owner.device)?;
     f.write_str("] [driver=")?;
@@ -239,7 +269,19 @@ pub const fn hint(class: Class) -> Option<&'static str> {
         Class::UnbindLeak => {
             Some("hint: remove() has to unmap what probe() and the data path have mapped")
         }
-        Class::CountImbalance | Class::DomainLeak => None,
+        Class::DomainLeak => {
+            Some("hint: the device went away; whoever mapped this had to unmap it before")
+        }
+        Class::BadUnmap => {
+            Some("hint: unmap what the map returned, once, with the size and direction of the map")
+        }
+        Class::DmaAfterUnmap => Some(
+            "hint: stop the device, or wait until it is done, before unmapping what it works on",
+        ),
+        Class::StaleIotlb => {
+            Some("hint: the IOMMU may still have the address cached; free after the invalidation")
+        }
+        Class::CountImbalance => None,
     }
 }
 
@@ -263,6 +305,8 @@ mod tests {
             from: Some(64),
             direction: Direction::from_kernel(2),
             kind: 1,
+            attrs: 0x20,
+            domain: Domain::Translated,
             cpu: 1,
             comm: "a [b]=c",
             pid: 7,
@@ -275,12 +319,15 @@ mod tests {
         assert_eq!((value("iova"), value("phys")), ("0xffffe040", "0x3b50240"));
         assert_eq!((value("size"), value("from")), ("1500", "64"));
         assert_eq!((value("dir"), value("kind")), ("from-device", "sg"));
+        assert_eq!((value("attrs"), value("domain")), ("0x20", "translated"));
         assert_eq!((value("task"), value("age_us")), ("a__b__c/7", "12"));
         let without = MappingFacts {
+            attrs: 0,
             from: None,
             ..facts
         };
-        assert!(!without.to_string().contains("[from="));
+        let line = without.to_string();
+        assert!(!line.contains("[from=") && !line.contains("[attrs="));
     }
 
     #[test]

@@ -9,6 +9,11 @@
 
 use super::primitive::Word;
 
+/// Multiplies by 2^64 / the golden ratio: the upper bits of the product depend on all of `hash`.
+pub const fn mix(hash: u64) -> u64 {
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// The sizes of blocks: 4K, 32K, 256K, ..., 8G, and all there is.
 const CLASSES: usize = 9;
 const SMALLEST: u32 = 12;

@@ -23,11 +23,17 @@ pub enum Class {
     ObjectAllocWhileMapped,
     /// A driver left its device, and left mappings.
     UnbindLeak,
+    /// What was unmapped was not mapped, or not like that.
+    BadUnmap,
+    /// A device used an address after its mapping had ended, and the IOMMU refused.
+    DmaAfterUnmap,
+    /// Memory was freed after it was unmapped, but before the IOMMU was told to forget it.
+    StaleIotlb,
 }
 
 impl Class {
     /// All classes.
-    pub const ALL: [Class; 7] = [
+    pub const ALL: [Class; 10] = [
         Class::FreeWhileMapped,
         Class::AllocWhileMapped,
         Class::CountImbalance,
@@ -35,6 +41,9 @@ impl Class {
         Class::ObjectFreeWhileMapped,
         Class::ObjectAllocWhileMapped,
         Class::UnbindLeak,
+        Class::BadUnmap,
+        Class::DmaAfterUnmap,
+        Class::StaleIotlb,
     ];
 
     /// The name in the title of a report.
@@ -47,6 +56,9 @@ impl Class {
             Class::ObjectFreeWhileMapped => "object-free-while-mapped",
             Class::ObjectAllocWhileMapped => "object-alloc-while-mapped",
             Class::UnbindLeak => "unbind-leak",
+            Class::BadUnmap => "bad-unmap",
+            Class::DmaAfterUnmap => "dma-after-unmap",
+            Class::StaleIotlb => "stale-iotlb",
         }
     }
 
@@ -319,9 +331,35 @@ pub fn is_allocator(symbol: &str) -> bool {
     PREFIXES.iter().any(|prefix| symbol.starts_with(prefix))
 }
 
+/// Whether a function belongs to the DMA API, and so says nothing about who unmapped; see
+/// [`is_allocator`].
+pub fn is_dma_api(symbol: &str) -> bool {
+    const PREFIXES: &[&str] = &[
+        "dma_unmap_",
+        "__dma_unmap_",
+        "dma_free_",
+        "dma_iova_",
+        "__iommu_dma_iova_",
+        "dmam_",
+        "devm_",
+        "devres_",
+        "release_nodes",
+    ];
+    is_sanitizer(symbol)
+        || !symbol.ends_with(']') && PREFIXES.iter().any(|prefix| symbol.starts_with(prefix))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drivers_are_not_the_dma_api() {
+        assert!(is_dma_api("dma_unmap_page_attrs"));
+        assert!(is_dma_api("iommu_debug_dma_remove"));
+        assert!(!is_dma_api("dma_unmap_ring [driver]"));
+        assert!(!is_dma_api("nvme_unmap_data"));
+    }
 
     #[test]
     fn facts_read_back_as_written() {

@@ -46,7 +46,7 @@ impl Records {
     fn remove(&mut self, place: Place) {
         let key = place.key();
         let taken = self.places.take(key.hash(), |&p| u32::from(p == place));
-        assert_eq!(taken.unwrap().1, place);
+        assert_eq!(*taken.unwrap().1, place);
         self.population.remove(key);
         self.filter().remove(place.phys, place.size);
     }
@@ -157,7 +157,7 @@ fn the_best_of_equal_hashes_is_taken() {
     }
     assert_eq!(table.insert(1, 1), None);
     assert_eq!(table.take(1, |&v| if v == 8 { 1 } else { 0 }), None);
-    assert_eq!(table.take(1, |&v| v).unwrap().1, 9);
+    assert_eq!(*table.take(1, |&v| v).unwrap().1, 9);
     let left: Vec<_> = table.entries(1).map(|(_, &v)| v).collect();
     assert_eq!(left, [7, 5]);
     // Room again, and the slot is used again.

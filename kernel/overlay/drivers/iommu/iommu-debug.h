@@ -26,6 +26,8 @@ struct iommu_debug_run {
 struct iommu_debug_cleared {
 	struct iommu_debug_run last;
 	struct iommu_domain *domain;
+	/* Only with iommu.debug_stale_iotlb=1 */
+	struct iommu_iotlb_gather *gather;
 	unsigned int count;
 	unsigned int room;
 	struct iommu_debug_run run[8];
@@ -41,6 +43,8 @@ struct iommu_debug_ahead {
 
 /* What a domain still mapped when it was freed; the first of the ranges. */
 struct iommu_debug_teardown {
+	/* Its address; it may be gone */
+	struct iommu_domain *domain;
 	u64 cookie;
 	u64 pages;
 	unsigned int ranges;
@@ -73,6 +77,7 @@ void __iommu_debug_unmap_differs(unsigned long iova, size_t size,
 void __iommu_debug_cleared(struct iommu_debug_cleared *cleared,
 			   phys_addr_t phys, size_t size);
 void __iommu_debug_count_down(struct iommu_debug_cleared *cleared);
+void __iommu_debug_postpone(struct iommu_debug_cleared *cleared);
 size_t __iommu_debug_unmap_ahead(struct iommu_domain *domain,
 				 unsigned long iova, size_t size,
 				 struct iommu_debug_ahead *state);
@@ -95,9 +100,29 @@ void iommu_debug_init(void);
 struct iommu_debug_device {
 	char name[32];
 	char driver[32];
-	/* Of a PCI device, on the bus; or -1. */
+	/* What it was behind then; or NULL. */
+	const struct iommu_domain *domain;
+	bool is_translated;
+	/* See enum iommu_debug_device_id; or -1. */
 	int requester;
+	int endpoint;
 };
+
+/* Who does something, and when: in ns of the monotonic clock. */
+struct iommu_debug_who {
+	u64 when;
+	char comm[16];
+	int pid;
+	u16 cpu;
+};
+
+void iommu_debug_whoami(struct iommu_debug_who *who);
+
+/* Spinlocks that the DMA plane has, see locked.rs. */
+#define IOMMU_DEBUG_LOCKS 36
+
+/* In one word with the attributes of a mapping: so many bits for the kind. */
+#define IOMMU_DEBUG_KIND_BITS 4
 
 /*
  * Between the parts of drivers/iommu/debug-pagealloc/ that are Rust and what
@@ -118,21 +143,29 @@ void iommu_debug_add_pages(unsigned long first, unsigned long pages);
 void iommu_debug_dump_page_owner(unsigned long pfn);
 extern bool iommu_debug_origin_wanted;
 extern unsigned int iommu_debug_origin_entries;
+extern unsigned int iommu_debug_origin_ended;
+extern bool iommu_debug_stale_wanted;
+extern char iommu_debug_driver[32];
+bool iommu_debug_has_driver(const char *name);
 void iommu_debug_origin_enable(const u32 *filter);
 void *iommu_debug_zalloc(size_t size);
 unsigned long iommu_debug_lock(unsigned int which);
 void iommu_debug_unlock(unsigned int which, unsigned long flags);
 unsigned long iommu_debug_virt(phys_addr_t phys);
-u64 iommu_debug_now(void);
 unsigned int iommu_debug_fetch_stack(u32 handle, unsigned long *entries,
 				     unsigned int count);
 void iommu_debug_describe_device(struct device *dev,
 				 struct iommu_debug_device *info);
+void iommu_debug_describe_memory(phys_addr_t phys, char *text, size_t size);
 void iommu_debug_dma_add(struct device *dev, phys_addr_t phys, size_t size,
-			 int dir, dma_addr_t addr, unsigned int kind,
+			 int dir, dma_addr_t addr, unsigned int how,
 			 u32 stack);
+void iommu_debug_dma_skip(void);
 void iommu_debug_dma_remove(struct device *dev, dma_addr_t addr, size_t size,
-			    unsigned int kind, bool range);
+			    int dir, unsigned int kind, unsigned long caller,
+			    u32 stack);
+void iommu_debug_faulted(unsigned int by, unsigned long id, u64 iova,
+			 size_t bytes, bool is_write);
 void iommu_debug_check_range(unsigned long object, phys_addr_t phys,
 			     size_t size, const char *cache, bool is_free);
 void iommu_debug_unbound(struct device *dev);

@@ -7,10 +7,13 @@
 #ifndef __LINUX_IOMMU_DEBUG_DMA_H
 #define __LINUX_IOMMU_DEBUG_DMA_H
 
+#include <linux/instruction_pointer.h>
 #include <linux/jump_label.h>
 #include <linux/types.h>
 
 struct device;
+struct iommu_domain;
+struct iommu_iotlb_gather;
 struct kmem_cache;
 struct scatterlist;
 
@@ -23,8 +26,19 @@ enum iommu_debug_kind {
 	IOMMU_DEBUG_LINK,
 };
 
+/* How an IOMMU names a device. */
+enum iommu_debug_device_id {
+	/* Address of its struct device */
+	IOMMU_DEBUG_BY_ADDRESS,
+	/* PCI segment << 16 | bus << 8 | devfn */
+	IOMMU_DEBUG_BY_REQUESTER,
+	/* Number from the firmware: iommu_fwspec::ids */
+	IOMMU_DEBUG_BY_ENDPOINT,
+};
+
 #ifdef CONFIG_IOMMU_DEBUG_PAGEALLOC
 DECLARE_STATIC_KEY_FALSE(iommu_debug_origin);
+DECLARE_STATIC_KEY_FALSE(iommu_debug_stale);
 
 /*
  * How many live mappings reach into a page of the direct map, pages hashed; and
@@ -38,16 +52,25 @@ void __iommu_debug_dma_map(struct device *dev, phys_addr_t phys, size_t size,
 			   int dir, dma_addr_t addr, unsigned long attrs,
 			   enum iommu_debug_kind kind);
 void __iommu_debug_dma_unmap(struct device *dev, dma_addr_t addr, size_t size,
-			     unsigned long attrs, enum iommu_debug_kind kind);
+			     int dir, unsigned long attrs,
+			     enum iommu_debug_kind kind, unsigned long caller);
 void __iommu_debug_dma_alloc(struct device *dev, void *virt, size_t size,
 			     dma_addr_t addr, unsigned long attrs);
 void __iommu_debug_dma_map_sg(struct device *dev, struct scatterlist *sgl,
 			      int nents, int dir, unsigned long attrs);
 void __iommu_debug_dma_unmap_sg(struct device *dev, struct scatterlist *sgl,
-				int nents, unsigned long attrs);
+				int nents, int dir, unsigned long attrs,
+				unsigned long caller);
 void __iommu_debug_check_object(struct kmem_cache *cache, const void *object,
 				bool is_free);
 void __iommu_debug_driver_unbound(struct device *dev);
+void __iommu_debug_fault(enum iommu_debug_device_id by, unsigned long id,
+			 u64 iova, size_t bytes, bool is_write);
+u64 iommu_debug_now(void);
+void __iommu_debug_flush_end(struct iommu_domain *domain, u64 begun,
+			     dma_addr_t first, dma_addr_t last);
+void __iommu_debug_synced(struct iommu_domain *domain,
+			  const struct iommu_iotlb_gather *gather);
 
 /* Whether each map and unmap has to be told, even if it does nothing. */
 static inline bool iommu_debug_origin_enabled(void)
@@ -66,11 +89,13 @@ static inline void iommu_debug_dma_map(struct device *dev, phys_addr_t phys,
 
 /* Before the mapping goes: afterwards, its address may be another one's. */
 static inline void iommu_debug_dma_unmap(struct device *dev, dma_addr_t addr,
-					 size_t size, unsigned long attrs,
+					 size_t size, int dir,
+					 unsigned long attrs,
 					 enum iommu_debug_kind kind)
 {
 	if (static_branch_unlikely(&iommu_debug_origin))
-		__iommu_debug_dma_unmap(dev, addr, size, attrs, kind);
+		__iommu_debug_dma_unmap(dev, addr, size, dir, attrs, kind,
+					_RET_IP_);
 }
 
 static inline void iommu_debug_dma_alloc(struct device *dev, void *virt,
@@ -91,10 +116,11 @@ static inline void iommu_debug_dma_map_sg(struct device *dev,
 
 static inline void iommu_debug_dma_unmap_sg(struct device *dev,
 					    struct scatterlist *sgl, int nents,
-					    unsigned long attrs)
+					    int dir, unsigned long attrs)
 {
 	if (static_branch_unlikely(&iommu_debug_origin))
-		__iommu_debug_dma_unmap_sg(dev, sgl, nents, attrs);
+		__iommu_debug_dma_unmap_sg(dev, sgl, nents, dir, attrs,
+					   _RET_IP_);
 }
 
 /* An object of @size bytes is handed out or comes back. */
@@ -120,6 +146,43 @@ static inline void iommu_debug_driver_unbound(struct device *dev)
 		__iommu_debug_driver_unbound(dev);
 }
 
+/*
+ * An IOMMU has refused an access by the device that it calls @id, to one of
+ * @bytes bytes at @iova.
+ */
+static inline void iommu_debug_fault(enum iommu_debug_device_id by,
+				     unsigned long id, u64 iova, size_t bytes,
+				     bool is_write)
+{
+	if (static_branch_unlikely(&iommu_debug_origin))
+		__iommu_debug_fault(by, id, iova, bytes, is_write);
+}
+
+/*
+ * The IOTLB is about to be invalidated: what is unmapped now will be gone when
+ * iommu_debug_flush_end() is called with the result.
+ */
+static inline u64 iommu_debug_flush_begin(void)
+{
+	return static_branch_unlikely(&iommu_debug_stale) ? iommu_debug_now() : 0;
+}
+
+/* What was at @first to @last is invalidated. */
+static inline void iommu_debug_flush_end(struct iommu_domain *domain, u64 begun,
+					 dma_addr_t first, dma_addr_t last)
+{
+	if (static_branch_unlikely(&iommu_debug_stale))
+		__iommu_debug_flush_end(domain, begun, first, last);
+}
+
+/* What @gather has unmapped is invalidated; if it is NULL, all of the domain. */
+static inline void iommu_debug_synced(struct iommu_domain *domain,
+				      const struct iommu_iotlb_gather *gather)
+{
+	if (static_branch_unlikely(&iommu_debug_stale))
+		__iommu_debug_synced(domain, gather);
+}
+
 #else /* CONFIG_IOMMU_DEBUG_PAGEALLOC */
 
 static inline bool iommu_debug_origin_enabled(void)
@@ -135,7 +198,8 @@ static inline void iommu_debug_dma_map(struct device *dev, phys_addr_t phys,
 }
 
 static inline void iommu_debug_dma_unmap(struct device *dev, dma_addr_t addr,
-					 size_t size, unsigned long attrs,
+					 size_t size, int dir,
+					 unsigned long attrs,
 					 enum iommu_debug_kind kind)
 {
 }
@@ -154,7 +218,7 @@ static inline void iommu_debug_dma_map_sg(struct device *dev,
 
 static inline void iommu_debug_dma_unmap_sg(struct device *dev,
 					    struct scatterlist *sgl, int nents,
-					    unsigned long attrs)
+					    int dir, unsigned long attrs)
 {
 }
 
@@ -165,6 +229,27 @@ static __always_inline void iommu_debug_check_object(struct kmem_cache *cache,
 }
 
 static inline void iommu_debug_driver_unbound(struct device *dev)
+{
+}
+
+static inline void iommu_debug_fault(enum iommu_debug_device_id by,
+				     unsigned long id, u64 iova, size_t bytes,
+				     bool is_write)
+{
+}
+
+static inline u64 iommu_debug_flush_begin(void)
+{
+	return 0;
+}
+
+static inline void iommu_debug_flush_end(struct iommu_domain *domain, u64 begun,
+					 dma_addr_t first, dma_addr_t last)
+{
+}
+
+static inline void iommu_debug_synced(struct iommu_domain *domain,
+				      const struct iommu_iotlb_gather *gather)
 {
 }
 

@@ -2,7 +2,7 @@
 
 //! The boot line: that the sanitizer is on, and what it does not see on this machine.
 
-use crate::{origin, stats};
+use crate::{origin, report::text, stats};
 use kernel::{
     bindings,
     ffi::{c_int, c_void},
@@ -97,6 +97,21 @@ unsafe extern "C" fn iommu_debug_late_init() -> c_int {
         pr_info!(
             "who maps is recorded, of {} mappings at most\n",
             origin.capacity()
+        );
+    }
+    // SAFETY: Set while the command line was parsed, and read-only since.
+    let driver = unsafe { &*(&raw const bindings::iommu_debug_driver) };
+    if driver.first() != Some(&0) {
+        // SAFETY: It is ended by a zero.
+        let has_driver = unsafe { bindings::iommu_debug_has_driver(driver.as_ptr()) };
+        let missing = if has_driver {
+            ""
+        } else {
+            ", which is not there yet"
+        };
+        pr_info!(
+            "only findings of driver {} are reported{missing}\n",
+            text(driver)
         );
     }
     if let Err(error) = stats::publish() {

@@ -6,10 +6,11 @@
 //! mapping may be gone, and its device too, by the time that this is reported.
 
 use crate::{
-    locked::Locked,
-    primitive::{Long, Word}, //
+    engine::mapped_at::{Domain, Owner},
+    locked::{Locked, DEVICES_LOCK},
+    primitive::{Long, Word},
+    report::text, //
 };
-use core::ffi::CStr;
 use kernel::{bindings, prelude::*};
 
 /// How many devices there can be.
@@ -29,51 +30,83 @@ pub(crate) struct Devices {
 
 /// A device, and the driver that was bound to it when it got its number.
 #[derive(Clone, Copy)]
-struct Info {
+pub(crate) struct Info {
     text: bindings::iommu_debug_device,
     /// The address of its `struct device`, even if the driver is gone.
     address: u64,
+    /// When it got its number, which another device may have had before; as `Mapping::when`.
+    pub(crate) since: u64,
 }
 
 const NOBODY: Info = Info {
     text: bindings::iommu_debug_device {
         name: [0; 32],
         driver: [0; 32],
+        domain: core::ptr::null(),
+        is_translated: false,
         requester: -1,
+        endpoint: -1,
     },
     address: 0,
+    since: 0,
 };
 
-/// The name of a device and of its driver.
-#[derive(Clone, Copy)]
-pub(crate) struct Names(Info);
+// SAFETY: The pointer to the domain is only compared.
+unsafe impl Send for Info {}
 
-impl Names {
-    /// The device's name, such as `0000:00:03.0`.
-    pub(crate) fn device(&self) -> &str {
-        text(&self.0.text.name)
+impl Info {
+    /// The names of the device and its driver; "?" for what is not known.
+    pub(crate) fn owner(&self) -> Owner<'_> {
+        let name = |bytes| Some(text(bytes)).filter(|name| !name.is_empty());
+        Owner {
+            device: name(&self.text.name).unwrap_or("?"),
+            driver: name(&self.text.driver).unwrap_or("?"),
+        }
     }
 
-    /// The driver's name.
-    pub(crate) fn driver(&self) -> &str {
-        text(&self.0.text.driver)
+    /// What its accesses go through.
+    pub(crate) fn domain(&self) -> Domain {
+        match (self.text.domain.is_null(), self.text.is_translated) {
+            (true, _) => Domain::None,
+            (false, false) => Domain::Passthrough,
+            (false, true) => Domain::Translated,
+        }
+    }
+
+    /// Whether an IOMMU translates its accesses.
+    pub(crate) fn is_translated(&self) -> bool {
+        self.domain() == Domain::Translated
+    }
+
+    /// Whether an IOMMU translates its accesses by this domain; by address, it may be gone.
+    pub(crate) fn is_behind(&self, domain: *const bindings::iommu_domain) -> bool {
+        self.is_translated() && core::ptr::eq(self.text.domain, domain)
+    }
+
+    /// Whether an IOMMU means this device.
+    pub(crate) fn is(&self, id: DeviceId) -> bool {
+        match id {
+            DeviceId::Address(address) => self.address == address,
+            DeviceId::Requester(id) => i64::from(self.text.requester) == i64::from(id),
+            DeviceId::Endpoint(id) => i64::from(self.text.endpoint) == i64::from(id),
+        }
     }
 }
 
-fn text(bytes: &[u8]) -> &str {
-    let name = CStr::from_bytes_until_nul(bytes).ok();
-    name.and_then(|name| name.to_str().ok())
-        .filter(|name| !name.is_empty())
-        .unwrap_or("?")
+/// How an IOMMU names a device.
+#[derive(Clone, Copy)]
+pub(crate) enum DeviceId {
+    /// By the address of its `struct device`.
+    Address(u64),
+    /// By PCI segment, bus, device and function.
+    Requester(u32),
+    /// By a number from the firmware (`iommu_fwspec::ids`).
+    Endpoint(u32),
 }
 
 impl Devices {
-    /// None yet. `lock` is for this alone.
-    ///
-    /// # Safety
-    ///
-    /// See [`Locked::new`].
-    pub(crate) unsafe fn new(lock: u32) -> Result<Devices> {
+    /// None yet.
+    pub(crate) fn new() -> Result<Devices> {
         let mut addresses = KVec::with_capacity(MAX, GFP_KERNEL)?;
         let mut live = KVec::with_capacity(MAX, GFP_KERNEL)?;
         for _ in 0..MAX {
@@ -84,8 +117,8 @@ impl Devices {
         Ok(Devices {
             addresses,
             live,
-            // SAFETY: By the function's requirement.
-            infos: unsafe { Locked::new(lock, infos) },
+            // SAFETY: Nothing else uses this lock, and there is one `Devices`.
+            infos: unsafe { Locked::new(DEVICES_LOCK, infos) },
         })
     }
 
@@ -117,6 +150,8 @@ impl Devices {
     unsafe fn add(&self, dev: *mut bindings::device) -> u32 {
         let mut info = Info {
             address: dev as u64,
+            // SAFETY: Any context.
+            since: unsafe { bindings::iommu_debug_now() },
             ..NOBODY
         };
         // SAFETY: By the function's requirement.
@@ -145,24 +180,24 @@ impl Devices {
         }
     }
 
-    /// Another number of the same device, that it had with a driver which is gone, and with which
-    /// it still has mappings; the next one after `number`.
+    /// Other numbers that `dev` may have mapped something under: none, if there was none left; and
+    /// those that it had with drivers which are gone, and with which it still has mappings.
     #[cold]
-    pub(crate) fn former(&self, dev: *mut bindings::device, number: u32) -> Option<u32> {
-        let is_it = |number: &u32| {
-            let live = self.live(*number).is_some_and(|live| live.load() != 0);
-            live && self.infos.with(|infos| {
-                let info = infos.get(*number as usize);
-                info.is_some_and(|info| info.address == dev as u64)
-            })
-        };
-        (number + 1..MAX as u32).find(is_it)
+    pub(crate) fn former<'a>(
+        &'a self,
+        dev: *mut bindings::device,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let address = dev as u64;
+        (0..MAX as u32).filter(move |&number| {
+            let live = self.live(number).is_some_and(|live| live.load() != 0);
+            live && (number == 0 || self.info(number).address == address)
+        })
     }
 
-    /// What device `number` was called.
-    pub(crate) fn names(&self, number: u32) -> Names {
+    /// What is known of device `number`.
+    pub(crate) fn info(&self, number: u32) -> Info {
         let info = self.infos.with(|infos| infos.get(number as usize).copied());
-        Names(info.unwrap_or(NOBODY))
+        info.unwrap_or(NOBODY)
     }
 
     /// How many live mappings device `number` has.
@@ -176,5 +211,5 @@ impl Devices {
 fn places(dev: *mut bindings::device) -> impl Iterator<Item = usize> {
     // Allocations of this size are aligned to 64 bytes at least.
     let first = (dev as usize >> 6) ^ (dev as usize >> 12);
-    (first..first + WAYS).map(|place| place % (MAX - 1) + 1)
+    (first..first + WAYS).map(|place| (place % MAX).max(1))
 }

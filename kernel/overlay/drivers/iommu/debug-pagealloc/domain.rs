@@ -2,8 +2,8 @@
 
 //! Domains: what they map on purpose, and what they still map when they are freed.
 
-use crate::{ahead::translate, count_down, engine::addr::Pfn, granule, report, span};
-use crate::{sections::GEOMETRY, stats::STATS, COUNTS, DIRECT};
+use crate::{ahead::translate, count_down, engine::addr::Pfn, granule, origin, report, span};
+use crate::{record::Found, sections::GEOMETRY, stale, stats::STATS, COUNTS, DIRECT};
 use kernel::{bindings, ffi::c_ulong, prelude::*};
 
 /// `size` bytes at `phys` are about to be mapped in `domain` at the same address, on purpose.
@@ -66,6 +66,10 @@ pub(crate) unsafe extern "C" fn __iommu_debug_domain_free(
             unsafe { forget_direct(domain, first, last) }
         });
     }
+    // Nobody is left who could invalidate.
+    // SAFETY: By the function's requirement.
+    unsafe { stale::__iommu_debug_synced(domain, core::ptr::null()) };
+    state.domain = domain;
     state.cookie = DIRECT.orphan(domain as u64);
     state.is_dma = domain_ref.type_ & bindings::__IOMMU_DOMAIN_DMA_API != 0;
     (state.pages, state.ranges) = (0, 0);
@@ -160,13 +164,20 @@ pub(crate) unsafe extern "C" fn __iommu_debug_domain_freed(
     // SAFETY: By the function's requirement.
     let state = unsafe { &*teardown };
     DIRECT.remove_all(state.cookie);
+    let origin = origin::get().filter(|_| state.is_dma);
+    let mappers = origin.map(|origin| (origin, origin.end_domain(state.domain)));
     if state.pages == 0 {
         return;
     }
-    if state.is_dma {
-        report::report_domain(state);
-    } else {
+    if !state.is_dma {
         STATS.freed_mapped.add(1);
+        return;
+    }
+    let is_known = |(found, pages): &(Found, u64)| !found.is_new && *pages >= state.pages;
+    if mappers.as_ref().is_some_and(|(_, ended)| is_known(ended)) {
+        STATS.repeated.add(1);
+    } else {
+        report::report_domain(state, mappers.map(|(origin, (found, _))| (origin, found)));
     }
 }
 

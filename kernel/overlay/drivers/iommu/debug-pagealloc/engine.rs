@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, dead_code)] // A public interface; the kernel does not use all of it.
 
 pub(crate) mod addr;
+pub(crate) mod bag;
 pub(crate) mod chains;
 pub(crate) mod check;
 pub(crate) mod counts;
@@ -15,5 +16,7 @@ pub(crate) mod geometry;
 pub(crate) mod mapped_at;
 pub(crate) mod origin;
 pub(crate) mod report;
+pub(crate) mod ring;
+pub(crate) mod unmapped_at;
 
 pub(crate) use crate::primitive;

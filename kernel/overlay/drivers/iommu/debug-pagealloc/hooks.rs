@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the hooks in the DMA API, the slab allocator and the driver core call (`origin.c`).
+//! What the hooks in the DMA API, the IOMMU drivers, the slab allocator and the driver core call
+//! (`origin.c`).
 
 use crate::{
-    engine::{addr::Pfn, report::Event},
-    origin::{get, Mapping},
+    devices::DeviceId,
+    engine::{
+        addr::Pfn,
+        report::Event,
+        unmapped_at::{Call, UnmapError}, //
+    },
+    origin::{get, Origin},
     origin_report::{self, Memory},
-    report, //
+    record::{By, Mapping},
+    unmapped_report::{self, Access, BadUnmap}, //
 };
 use kernel::{
     bindings,
@@ -15,7 +22,8 @@ use kernel::{
     str::CStrExt,
 };
 
-/// A device can reach `size` bytes at `phys` from now on.
+/// A device can reach `size` bytes at `phys` from now on. `how` has an `enum iommu_debug_kind` in
+/// its low bits, and the attributes above.
 ///
 /// # Safety
 ///
@@ -27,32 +35,45 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_add(
     size: usize,
     dir: c_int,
     addr: bindings::dma_addr_t,
-    kind: c_uint,
+    how: c_uint,
     stack: u32,
 ) {
     let Some(origin) = get() else {
         return;
     };
-    origin.add(Mapping {
+    let who = By::current(stack).who;
+    origin.add(&Mapping {
         dma: addr,
         phys,
         size: size as u64,
-        // SAFETY: Any context.
-        when: unsafe { bindings::iommu_debug_now() },
-        // SAFETY: By the function's requirement.
-        device: unsafe { origin.devices.number(dev) },
+        when: who.when,
         stack,
-        pid: report::current_pid(),
-        comm: report::current_comm(),
-        // SAFETY: Any context; the CPU may change right after.
-        cpu: unsafe { bindings::raw_smp_processor_id() } as u16,
+        pid: who.pid,
+        comm: who.comm,
+        cpu: who.cpu,
+        attrs: (how >> bindings::IOMMU_DEBUG_KIND_BITS) as u16,
+        // SAFETY: By the function's requirement.
+        device: unsafe { origin.devices.number(dev) } as u8,
         direction: dir as u8,
-        kind: kind as u8,
-        reported: false,
+        kind: (how & ((1 << bindings::IOMMU_DEBUG_KIND_BITS) - 1)) as u8,
+        state: 0,
     });
 }
 
-/// A device is about to lose `size` bytes at `addr`; with `range`, what several calls mapped.
+/// A device can reach memory from now on that there is no record of.
+///
+/// # Safety
+///
+/// None; unsafe because all exported functions are.
+#[export]
+pub(crate) unsafe extern "C" fn iommu_debug_dma_skip() {
+    if let Some(origin) = get() {
+        origin.counters.skipped.add(1);
+    }
+}
+
+/// A device is about to lose `size` bytes at `addr`. What is not one `IOMMU_DEBUG_SINGLE` may have
+/// been mapped in parts.
 ///
 /// # Safety
 ///
@@ -62,45 +83,144 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
     dev: *mut bindings::device,
     addr: bindings::dma_addr_t,
     size: usize,
+    dir: c_int,
     kind: c_uint,
-    range: bool,
+    caller: usize,
+    stack: u32,
 ) {
     let Some(origin) = get() else {
         return;
     };
     let device = origin.devices.find(dev).unwrap_or(0);
-    let (mut dma, mut left) = (addr, size as u64);
+    let is_range = kind != bindings::iommu_debug_kind_IOMMU_DEBUG_SINGLE;
+    let by = By::current(stack);
+    let mut dma = addr;
+    let mut call = Call {
+        size: size as u64,
+        kind: kind as u8,
+        direction: dir as u8,
+    };
+    let mut bad = None;
     loop {
-        let removed = origin.remove(device, dma, left, kind as u8);
-        // Late, after its driver has gone.
-        let removed = removed.or_else(|| {
-            // Or it was mapped when there was no number left.
-            if let Some(removed) = origin.remove(0, dma, left, kind as u8) {
-                return Some(removed);
-            }
-            let mut number = 0;
-            loop {
-                number = origin.devices.former(dev, number)?;
-                if let Some(removed) = origin.remove(number, dma, left, kind as u8) {
-                    return Some(removed);
-                }
-            }
-        });
-        let Some(removed) = removed else {
+        let ended = origin.end(device, dma, call, &by, caller);
+        // Late, after its driver has gone; or it was mapped when there was no number left.
+        let ended = ended.or_else(|| end_former(origin, dev, dma, call, &by, caller));
+        let Some(mapped) = ended else {
             origin.counters.unknown.add(1);
-            return;
+            // The first bytes are something else than the last ones of what has been mapped.
+            let error = if dma == addr {
+                UnmapError::NotMapped
+            } else {
+                UnmapError::Size
+            };
+            bad = bad.or(Some(error));
+            break;
         };
-        if !range {
-            if removed != left {
-                origin.counters.resized.add(1);
-            }
+        bad = bad.or(call.error(mapped, is_range));
+        dma = dma.wrapping_add(mapped.size);
+        call.size = call.size.saturating_sub(mapped.size);
+        if !is_range || call.size == 0 {
+            break;
+        }
+    }
+    if let Some(error) = bad {
+        call.size = size as u64;
+        let bad = BadUnmap {
+            device,
+            dma: addr,
+            call,
+            error,
+        };
+        report_bad_unmap(origin, bad);
+    }
+}
+
+/// Ends a mapping that the device has made under another number.
+#[cold]
+fn end_former(
+    origin: &Origin,
+    dev: *mut bindings::device,
+    dma: u64,
+    call: Call,
+    by: &By,
+    caller: usize,
+) -> Option<Call> {
+    let mut numbers = origin.devices.former(dev);
+    numbers.find_map(|number| origin.end(number, dma, call, by, caller))
+}
+
+#[cold]
+fn report_bad_unmap(origin: &Origin, mut bad: BadUnmap) {
+    origin.counters.differ.add(1);
+    // A user of this interface may link memory of devices in between, of which there is no record.
+    if u32::from(bad.call.kind) == bindings::iommu_debug_kind_IOMMU_DEBUG_LINK {
+        return;
+    }
+    // What was mapped there has just ended, if it is not the error that nothing was.
+    let ended = origin.ended_at(bad.device, bad.dma, None);
+    if bad.error == UnmapError::NotMapped {
+        if ended.is_some() {
+            bad.error = UnmapError::Twice;
+        } else if origin.counters.skipped.load() != 0 {
+            // It may well be mapped.
             return;
         }
-        dma = dma.wrapping_add(removed);
-        left = left.saturating_sub(removed);
-        if left == 0 {
-            return;
-        }
+    }
+    unmapped_report::report_bad_unmap(origin, &bad, ended.as_ref());
+}
+
+/// An IOMMU has refused `bytes` bytes at `dma` to a device: what it may have used is somewhere in
+/// there.
+///
+/// # Safety
+///
+/// None; unsafe because all exported functions are.
+#[export]
+pub(crate) unsafe extern "C" fn iommu_debug_faulted(
+    by: c_uint,
+    id: usize,
+    dma: u64,
+    bytes: usize,
+    is_write: bool,
+) {
+    let Some(origin) = get() else {
+        return;
+    };
+    let id = match by {
+        bindings::iommu_debug_device_id_IOMMU_DEBUG_BY_ADDRESS => DeviceId::Address(id as u64),
+        bindings::iommu_debug_device_id_IOMMU_DEBUG_BY_REQUESTER => DeviceId::Requester(id as u32),
+        _ => DeviceId::Endpoint(id as u32),
+    };
+    let bytes = bytes as u64;
+    let Some(ended) = origin.ended(id, dma, bytes) else {
+        return;
+    };
+    // If there is a mapping again, this is about something else: the direction.
+    if origin.is_mapped(id, dma, bytes) {
+        return;
+    }
+    let access = Access {
+        dma,
+        is_exact: bytes == 1,
+        is_write,
+    };
+    unmapped_report::report_access(origin, &access, &ended);
+}
+
+/// The IOMMU has forgotten what `domain` had at `first` to `last` and was unmapped before `begun`.
+///
+/// # Safety
+///
+/// None; the domain's address serves as a name. Unsafe because all exported functions are.
+#[export]
+pub(crate) unsafe extern "C" fn __iommu_debug_flush_end(
+    domain: *mut bindings::iommu_domain,
+    begun: u64,
+    first: bindings::dma_addr_t,
+    last: bindings::dma_addr_t,
+) {
+    if let Some(origin) = get() {
+        origin.flushed(domain, begun, first, last);
     }
 }
 
@@ -154,7 +274,7 @@ pub(crate) unsafe extern "C" fn iommu_debug_check_range(
 ///
 /// # Safety
 ///
-/// `dev` points to a device.
+/// None; the device's address serves as a name. Unsafe because all exported functions are.
 #[export]
 pub(crate) unsafe extern "C" fn iommu_debug_unbound(dev: *mut bindings::device) {
     let Some(origin) = get() else {

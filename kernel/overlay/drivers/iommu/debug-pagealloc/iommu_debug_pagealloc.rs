@@ -26,10 +26,13 @@ mod locked;
 mod origin;
 mod origin_report;
 mod primitive;
+mod record;
 mod report;
 mod sections;
+mod stale;
 mod stats;
 mod unmap;
+mod unmapped_report;
 
 use engine::{
     addr::{Pfn, Span},

@@ -5,6 +5,21 @@
 use core::cell::UnsafeCell;
 use kernel::bindings;
 
+/// Numbers of locks, each for one thing: of the tables of mappings, from this on.
+pub(crate) const MAPPINGS_LOCK: u32 = 0;
+/// The locks of the tables of places, from this on.
+pub(crate) const PLACES_LOCK: u32 = 16;
+/// The lock of the devices.
+pub(crate) const DEVICES_LOCK: u32 = 32;
+/// The lock of the bugs that have been reported.
+pub(crate) const SEEN_LOCK: u32 = 33;
+/// The lock of the stale mappings.
+pub(crate) const STALE_LOCK: u32 = 34;
+/// The lock of the unmaps that wait for an invalidation.
+pub(crate) const PENDING_LOCK: u32 = 35;
+
+const _: () = assert!(PENDING_LOCK < bindings::IOMMU_DEBUG_LOCKS);
+
 /// A value that only one CPU at a time gets to see.
 pub(crate) struct Locked<T> {
     lock: u32,
@@ -19,7 +34,7 @@ impl<T> Locked<T> {
     ///
     /// # Safety
     ///
-    /// `lock` is the number of a lock in `origin.c`, and nothing else uses it.
+    /// `lock` is one of the numbers above, and nothing else uses it.
     pub(crate) const unsafe fn new(lock: u32, value: T) -> Locked<T> {
         Locked {
             lock,

@@ -7,10 +7,12 @@
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/init.h>
+#include <linux/iommu.h>
 #include <linux/iommu-debug-dma.h>
 #include <linux/kstrtox.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
+#include <linux/platform_device.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -27,11 +29,29 @@
 #define MAX_DEPTH 16
 
 DEFINE_STATIC_KEY_FALSE(iommu_debug_origin);
+DEFINE_STATIC_KEY_FALSE(iommu_debug_stale);
+
+/* IOMMU drivers, and users of the IOMMU API, may be modules. */
+EXPORT_SYMBOL_GPL(iommu_debug_origin);
+EXPORT_SYMBOL_GPL(iommu_debug_stale);
+EXPORT_SYMBOL_GPL(__iommu_debug_synced);
 
 unsigned int iommu_debug_origin_entries __ro_after_init = 65536;
 
+/* Mappings that are remembered once they have ended. */
+unsigned int iommu_debug_origin_ended __ro_after_init = 4096;
+
+/* Whether memory is mapped until the IOTLB is invalidated. */
+bool iommu_debug_stale_wanted __ro_after_init;
+
+/* Only findings of this driver are of interest; if any. */
+char iommu_debug_driver[32] __ro_after_init;
+
 /* Frames that are kept; each takes some 370 instructions more in each map. */
 static unsigned int depth __ro_after_init = 4;
+
+/* Frames that are kept of an unmap; 0: only the caller, which costs nothing. */
+static unsigned int unmap_depth __ro_after_init;
 
 const u32 *iommu_debug_filter __ro_after_init;
 u32 iommu_debug_huge;
@@ -42,6 +62,12 @@ static int __init iommu_debug_origin_param(char *value)
 }
 early_param("iommu.debug_origin_entries", iommu_debug_origin_param);
 
+static int __init iommu_debug_ended_param(char *value)
+{
+	return kstrtouint(value, 0, &iommu_debug_origin_ended);
+}
+early_param("iommu.debug_origin_ended", iommu_debug_ended_param);
+
 static int __init iommu_debug_depth_param(char *value)
 {
 	int ret = kstrtouint(value, 0, &depth);
@@ -51,9 +77,44 @@ static int __init iommu_debug_depth_param(char *value)
 }
 early_param("iommu.debug_origin_depth", iommu_debug_depth_param);
 
+static int __init iommu_debug_unmap_depth_param(char *value)
+{
+	int ret = kstrtouint(value, 0, &unmap_depth);
+
+	unmap_depth = min(unmap_depth, MAX_DEPTH);
+	return ret;
+}
+early_param("iommu.debug_origin_unmap_depth", iommu_debug_unmap_depth_param);
+
+static int __init iommu_debug_stale_param(char *value)
+{
+	return kstrtobool(value, &iommu_debug_stale_wanted);
+}
+early_param("iommu.debug_stale_iotlb", iommu_debug_stale_param);
+
+static int __init iommu_debug_driver_param(char *value)
+{
+	if (value && strscpy(iommu_debug_driver, value) > 0)
+		return 0;
+	return -EINVAL;
+}
+early_param("iommu.debug_origin_driver", iommu_debug_driver_param);
+
+/* Whether there is a driver of this name, on a bus where most devices are. */
+bool iommu_debug_has_driver(const char *name)
+{
+#ifdef CONFIG_PCI
+	if (driver_find(name, &pci_bus_type))
+		return true;
+#endif
+	return driver_find(name, &platform_bus_type);
+}
+
 void iommu_debug_origin_enable(const u32 *filter)
 {
 	iommu_debug_filter = filter;
+	if (iommu_debug_stale_wanted)
+		static_branch_enable(&iommu_debug_stale);
 	static_branch_enable(&iommu_debug_origin);
 }
 
@@ -63,7 +124,7 @@ void *iommu_debug_zalloc(size_t size)
 }
 
 static raw_spinlock_t locks[] = {
-	[0 ... 33] = __RAW_SPIN_LOCK_UNLOCKED(iommu_debug_locks),
+	[0 ... IOMMU_DEBUG_LOCKS - 1] = __RAW_SPIN_LOCK_UNLOCKED(iommu_debug_locks),
 };
 
 unsigned long iommu_debug_lock(unsigned int which)
@@ -89,14 +150,38 @@ u64 iommu_debug_now(void)
 	return ktime_get_mono_fast_ns();
 }
 
+void iommu_debug_whoami(struct iommu_debug_who *who)
+{
+	who->when = ktime_get_mono_fast_ns();
+	/* It may be changed meanwhile, but always has an end. */
+	memcpy(who->comm, current->comm, sizeof(who->comm));
+	who->pid = current->pid;
+	who->cpu = raw_smp_processor_id();
+}
+
 /* In the hook itself, since each frame above it takes some hundred instructions. */
-static __always_inline u32 save_stack(void)
+static __always_inline u32 save_frames(unsigned int depth)
 {
 	unsigned long entries[MAX_DEPTH] __uninitialized;
 	/* Neither the hook nor the function of the DMA API. */
 	unsigned int count = stack_trace_save(entries, depth, 2);
 
 	return stack_depot_save(entries, count, GFP_NOWAIT | __GFP_NOWARN);
+}
+
+static __always_inline u32 save_stack(void)
+{
+	return save_frames(depth);
+}
+
+static __always_inline u32 save_unmap_stack(void)
+{
+	return unlikely(unmap_depth) ? save_frames(unmap_depth) : 0;
+}
+
+static unsigned int with_attrs(enum iommu_debug_kind kind, unsigned long attrs)
+{
+	return kind | attrs << IOMMU_DEBUG_KIND_BITS;
 }
 
 unsigned int iommu_debug_fetch_stack(u32 handle, unsigned long *entries, unsigned int count)
@@ -115,16 +200,56 @@ void iommu_debug_describe_device(struct device *dev, struct iommu_debug_device *
 {
 	strscpy(info->name, dev_name(dev));
 	strscpy(info->driver, dev->driver ? dev->driver->name : "");
+	info->domain = iommu_get_domain_for_dev(dev);
+	info->is_translated = info->domain && info->domain->type & __IOMMU_DOMAIN_PAGING;
 	info->requester = -1;
+	info->endpoint = -1;
 #ifdef CONFIG_PCI
-	if (dev_is_pci(dev))
-		info->requester = pci_dev_id(to_pci_dev(dev));
+	if (dev_is_pci(dev)) {
+		struct pci_dev *pdev = to_pci_dev(dev);
+
+		info->requester = pci_domain_nr(pdev->bus) << 16 | pci_dev_id(pdev);
+	}
 #endif
+#ifdef CONFIG_IOMMU_API
+	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(dev);
+
+	if (fwspec && fwspec->num_ids)
+		info->endpoint = fwspec->ids[0];
+#endif
+}
+
+/*
+ * What the memory at @phys is used for: as good as can be told without locks,
+ * as it may change at any time.
+ */
+void iommu_debug_describe_memory(phys_addr_t phys, char *text, size_t size)
+{
+	struct page *page = pfn_to_online_page(PHYS_PFN(phys));
+	struct slab *slab;
+
+	if (!page) {
+		strscpy(text, "none of the kernel's", size);
+		return;
+	}
+	slab = page_slab(page);
+	if (slab) {
+		struct kmem_cache *cache = READ_ONCE(slab->slab_cache);
+
+		/* A cache goes after its slabs, and only if somebody destroys it. */
+		scnprintf(text, size, "slab %s", cache && cache->name ? cache->name : "?");
+	} else if (PageReserved(page)) {
+		strscpy(text, "reserved", size);
+	} else if (is_free_buddy_page(page) || (!page_count(page) && !page_has_type(page))) {
+		strscpy(text, "free", size);
+	} else {
+		strscpy(text, "allocated", size);
+	}
 }
 
 /* Memory that @addr maps and vmalloc() has put together, run by run. */
 static void add_vmalloc(struct device *dev, unsigned long virt, size_t size, int dir,
-			dma_addr_t addr, unsigned int kind, u32 stack)
+			dma_addr_t addr, unsigned int how, u32 stack)
 {
 	while (size) {
 		struct page *page = vmalloc_to_page((void *)virt);
@@ -134,7 +259,7 @@ static void add_vmalloc(struct device *dev, unsigned long virt, size_t size, int
 		while (run < size &&
 		       page_to_phys(vmalloc_to_page((void *)(virt + run))) == phys + run)
 			run += min(size - run, PAGE_SIZE);
-		iommu_debug_dma_add(dev, phys, run, dir, addr, kind, stack);
+		iommu_debug_dma_add(dev, phys, run, dir, addr, how, stack);
 		virt += run;
 		addr += run;
 		size -= run;
@@ -147,29 +272,37 @@ void __iommu_debug_dma_map(struct device *dev, phys_addr_t phys, size_t size, in
 	/* What is no memory is never freed. */
 	if (addr == DMA_MAPPING_ERROR || attrs & DMA_ATTR_MMIO)
 		return;
-	iommu_debug_dma_add(dev, phys, size, dir, addr, kind, save_stack());
+	iommu_debug_dma_add(dev, phys, size, dir, addr, with_attrs(kind, attrs), save_stack());
 }
 
-void __iommu_debug_dma_unmap(struct device *dev, dma_addr_t addr, size_t size,
-			     unsigned long attrs, enum iommu_debug_kind kind)
+void __iommu_debug_dma_unmap(struct device *dev, dma_addr_t addr, size_t size, int dir,
+			     unsigned long attrs, enum iommu_debug_kind kind,
+			     unsigned long caller)
 {
-	if (!(attrs & DMA_ATTR_MMIO))
-		iommu_debug_dma_remove(dev, addr, size, kind,
-				       kind != IOMMU_DEBUG_SINGLE);
+	if (attrs & DMA_ATTR_MMIO)
+		return;
+	/* See __iommu_debug_dma_alloc(). */
+	if (kind == IOMMU_DEBUG_COHERENT && attrs & DMA_ATTR_NO_KERNEL_MAPPING)
+		return;
+	iommu_debug_dma_remove(dev, addr, size, dir, kind, caller, save_unmap_stack());
 }
 
 void __iommu_debug_dma_alloc(struct device *dev, void *virt, size_t size, dma_addr_t addr,
 			     unsigned long attrs)
 {
+	unsigned int how = with_attrs(IOMMU_DEBUG_COHERENT, attrs);
+
 	/* With this attribute, @virt is no address. */
 	if (!virt || attrs & DMA_ATTR_NO_KERNEL_MAPPING)
 		return;
 	if (is_vmalloc_addr(virt))
-		add_vmalloc(dev, (unsigned long)virt, size, DMA_BIDIRECTIONAL, addr,
-			    IOMMU_DEBUG_COHERENT, save_stack());
+		add_vmalloc(dev, (unsigned long)virt, size, DMA_BIDIRECTIONAL, addr, how,
+			    save_stack());
 	else if (virt_addr_valid(virt))
-		iommu_debug_dma_add(dev, virt_to_phys(virt), size, DMA_BIDIRECTIONAL, addr,
-				    IOMMU_DEBUG_COHERENT, save_stack());
+		iommu_debug_dma_add(dev, virt_to_phys(virt), size, DMA_BIDIRECTIONAL, addr, how,
+				    save_stack());
+	else
+		iommu_debug_dma_skip();
 }
 
 /*
@@ -180,12 +313,14 @@ void __iommu_debug_dma_map_sg(struct device *dev, struct scatterlist *sgl, int n
 			      unsigned long attrs)
 {
 	struct scatterlist *entry, *segment = sgl;
+	unsigned int how;
 	size_t done = 0;
 	u32 stack;
 	int i;
 
 	if (attrs & DMA_ATTR_MMIO)
 		return;
+	how = with_attrs(IOMMU_DEBUG_SG, attrs);
 	stack = save_stack();
 	for_each_sg(sgl, entry, nents, i) {
 		if (!segment || !sg_dma_len(segment))
@@ -196,7 +331,7 @@ void __iommu_debug_dma_map_sg(struct device *dev, struct scatterlist *sgl, int n
 			continue;
 		}
 		iommu_debug_dma_add(dev, sg_phys(entry), entry->length, dir,
-				    sg_dma_address(segment) + done, IOMMU_DEBUG_SG, stack);
+				    sg_dma_address(segment) + done, how, stack);
 		done += entry->length;
 		if (done >= sg_dma_len(segment)) {
 			segment = sg_next(segment);
@@ -205,21 +340,29 @@ void __iommu_debug_dma_map_sg(struct device *dev, struct scatterlist *sgl, int n
 	}
 }
 
-void __iommu_debug_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
-				unsigned long attrs)
+void __iommu_debug_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents, int dir,
+				unsigned long attrs, unsigned long caller)
 {
 	struct scatterlist *segment;
+	u32 stack;
 	int i;
 
 	if (attrs & DMA_ATTR_MMIO)
 		return;
+	stack = save_unmap_stack();
 	for_each_sg(sgl, segment, nents, i) {
 		if (!sg_dma_len(segment))
 			break;
 		if (!sg_dma_is_bus_address(segment))
 			iommu_debug_dma_remove(dev, sg_dma_address(segment), sg_dma_len(segment),
-					       IOMMU_DEBUG_SG, true);
+					       dir, IOMMU_DEBUG_SG, caller, stack);
 	}
+}
+
+void __iommu_debug_fault(enum iommu_debug_device_id by, unsigned long id, u64 iova, size_t bytes,
+			 bool is_write)
+{
+	iommu_debug_faulted(by, id, iova, bytes, is_write);
 }
 
 void __iommu_debug_check_object(struct kmem_cache *cache, const void *object, bool is_free)

@@ -8,20 +8,25 @@
 //! not found, but nothing is found wrongly.
 //!
 //! A mapping is put in once it is made, and taken out before it is unmapped: in between it belongs
-//! to the driver, and so does the memory, which therefore is not freed if the driver is right.
+//! to the driver, and so does the memory, which therefore is not freed if the driver is right. The
+//! last ones that were taken out are remembered, for the case that the device does not know yet.
 
 use crate::{
-    devices::Devices,
+    devices::{DeviceId, Devices},
     engine::{
         addr::Pfn,
         chains::{Chains, Node},
-        origin::{Filter, Key, Place, Population},
+        origin::{mix, Filter, Key, Place, Population},
         report::Event,
+        ring::Ring,
+        unmapped_at::Call, //
     },
-    locked::Locked,
+    locked::{Locked, MAPPINGS_LOCK, PLACES_LOCK},
     origin_report::{self, Memory},
     primitive::{Long, Pointer, Word},
-    sections::GEOMETRY, //
+    record::{By, Ended, Found, Id, Mapping},
+    sections::GEOMETRY,
+    stale::Stale, //
 };
 use core::slice;
 use kernel::{bindings, error::to_result, prelude::*};
@@ -32,68 +37,22 @@ const SHARDS: usize = 16;
 /// Counters of the filter: one for each page of 512M, before two share one.
 const FILTER_PAGES: usize = bindings::IOMMU_DEBUG_FILTER_PAGES as usize;
 
-/// Mappings of one page or object that a report shows.
-const SHOWN: usize = 4;
+type Table<T> = Chains<KVVec<u32>, KVVec<Node<T>>>;
 
-/// A live mapping.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Mapping {
-    /// First address for the device.
-    pub(crate) dma: u64,
-    /// First address in memory.
-    pub(crate) phys: u64,
-    /// Bytes.
-    pub(crate) size: u64,
-    /// When it was mapped, in ns of the monotonic clock.
-    pub(crate) when: u64,
-    /// Number in [`Devices`].
-    pub(crate) device: u32,
-    /// Handle in the stack depot, or 0.
-    pub(crate) stack: u32,
-    /// Who mapped it.
-    pub(crate) pid: i32,
-    pub(crate) comm: [u8; 16],
-    pub(crate) cpu: u16,
-    /// An `enum dma_data_direction`.
-    pub(crate) direction: u8,
-    /// An `enum iommu_debug_kind`.
-    pub(crate) kind: u8,
-    /// It has been in a report.
-    pub(crate) reported: bool,
+/// A part of the records.
+struct Shard {
+    live: Table<Mapping>,
+    ended: Ring<KVVec<Ended>>,
 }
-
-/// Where a mapping is: what its [`Place`] knows of it.
-#[derive(Clone, Copy)]
-struct Id {
-    shard: usize,
-    slot: u32,
-    /// Low bits of `when`, which tell it from those that had the slot before.
-    when: u32,
-}
-
-impl Id {
-    fn pack(self) -> u64 {
-        (self.shard as u64) << 56 | u64::from(self.slot) << 32 | u64::from(self.when)
-    }
-
-    fn unpack(id: u64) -> Id {
-        Id {
-            shard: (id >> 56) as usize,
-            slot: (id >> 32) as u32 & 0xff_ffff,
-            when: id as u32,
-        }
-    }
-}
-
-type Table<T> = Locked<Chains<KVVec<u32>, KVVec<Node<T>>>>;
 
 /// The DMA plane, once it is on.
 pub(crate) struct Origin {
-    mappings: KVec<Table<Mapping>>,
-    places: KVec<Table<Place>>,
+    shards: KVec<Locked<Shard>>,
+    places: KVec<Locked<Table<Place>>>,
     population: Population,
     pub(crate) filter: Filter<'static>,
     pub(crate) devices: Devices,
+    stale: Option<Stale>,
     /// How many mappings there can be.
     capacity: usize,
     pub(crate) counters: Counters,
@@ -102,11 +61,11 @@ pub(crate) struct Origin {
 /// What went wrong.
 pub(crate) struct Counters {
     /// Mappings that found no room.
-    skipped: Long,
+    pub(crate) skipped: Long,
     /// Unmaps of what is not recorded.
     pub(crate) unknown: Long,
-    /// Unmaps with another size than the map.
-    pub(crate) resized: Long,
+    /// Unmaps with other arguments than the map.
+    pub(crate) differ: Long,
 }
 
 static ORIGIN: Pointer<Origin> = Pointer::null();
@@ -117,45 +76,33 @@ pub(crate) fn get() -> Option<&'static Origin> {
     ORIGIN.get()
 }
 
-/// Tables for `capacity` entries in all, behind the locks from `lock` on.
-///
-/// # Safety
-///
-/// See [`Locked::new`].
-unsafe fn tables<T: Copy + Default + 'static>(
-    lock: u32,
-    capacity: usize,
-) -> Result<KVec<Table<T>>> {
-    let each = capacity.div_ceil(SHARDS);
-    let mut tables = KVec::with_capacity(SHARDS, GFP_KERNEL)?;
-    for lock in (lock..).take(SHARDS) {
-        let heads = KVVec::from_elem(0, each, GFP_KERNEL)?;
-        let nodes = KVVec::from_elem(Node::default(), each, GFP_KERNEL)?;
-        // SAFETY: By the function's requirement.
-        let table = unsafe { Locked::new(lock, Chains::new(heads, nodes)) };
-        tables.push(table, GFP_KERNEL)?;
-    }
-    Ok(tables)
+/// A table for `capacity` entries.
+fn table<T: Copy + Default + 'static>(capacity: usize) -> Result<Table<T>> {
+    let heads = KVVec::from_elem(0, capacity, GFP_KERNEL)?;
+    let nodes = KVVec::from_elem(Node::default(), capacity, GFP_KERNEL)?;
+    Ok(Chains::new(heads, nodes))
 }
 
+/// Words that stay for good; all 0.
 fn words(count: usize) -> Result<&'static [Word]> {
     // SAFETY: May sleep here.
     let words = unsafe { bindings::iommu_debug_zalloc(count * size_of::<Word>()) };
     if words.is_null() {
         return Err(ENOMEM);
     }
-    // SAFETY: Zeroed memory of this size, aligned to pages, which is ours for good; zeroes are
-    // valid words, and all access is atomic.
+    // SAFETY: It has room for this many, is zeroed, which is a valid word, and is never freed.
     Ok(unsafe { slice::from_raw_parts(words.cast(), count) })
 }
 
 /// Switches the plane on, if the command line says so. Sleeps; called once.
 pub(crate) fn init() -> Result {
     // SAFETY: Set while the command line was parsed, and read-only since.
-    let (is_wanted, capacity) = unsafe {
+    let (is_wanted, capacity, ended, finds_stale) = unsafe {
         (
             bindings::iommu_debug_origin_wanted,
             bindings::iommu_debug_origin_entries as usize,
+            bindings::iommu_debug_origin_ended as usize,
+            bindings::iommu_debug_stale_wanted,
         )
     };
     if !is_wanted {
@@ -163,27 +110,43 @@ pub(crate) fn init() -> Result {
     }
     // What an `Id` can tell apart.
     let capacity = capacity.clamp(SHARDS, SHARDS << 24);
+    let each = capacity.div_ceil(SHARDS);
+    let ended = ended.min(SHARDS << 16).div_ceil(SHARDS);
+    let mut shards = KVec::with_capacity(SHARDS, GFP_KERNEL)?;
+    let mut places = KVec::with_capacity(SHARDS, GFP_KERNEL)?;
+    for i in 0..SHARDS as u32 {
+        let shard = Shard {
+            live: table(each)?,
+            ended: Ring::new(KVVec::from_elem(Ended::default(), ended, GFP_KERNEL)?),
+        };
+        // SAFETY: These are the numbers of the locks, each used once.
+        shards.push(unsafe { Locked::new(MAPPINGS_LOCK + i, shard) }, GFP_KERNEL)?;
+        // The hash spreads them less evenly where mappings are all alike.
+        let table = table(each + each / 4)?;
+        // SAFETY: As above.
+        places.push(unsafe { Locked::new(PLACES_LOCK + i, table) }, GFP_KERNEL)?;
+    }
     let pages = words(FILTER_PAGES)?;
     // SAFETY: All access to it is atomic, in C too, and it stays.
     let huge: &Word = unsafe { &*(&raw mut bindings::iommu_debug_huge).cast() };
     // SAFETY: May sleep here.
     to_result(unsafe { bindings::stack_depot_init() })?;
-    let locks = SHARDS as u32;
     let origin = Origin {
-        // SAFETY: These are the numbers of the locks, each used once.
-        mappings: unsafe { tables(0, capacity) }?,
-        // The hash spreads them less evenly where mappings are all alike.
-        // SAFETY: As above.
-        places: unsafe { tables(locks, capacity + capacity / 4) }?,
+        shards,
+        places,
         population: Population::new(),
         filter: Filter::new(pages, huge),
-        // SAFETY: As above.
-        devices: unsafe { Devices::new(2 * locks) }?,
+        devices: Devices::new()?,
+        stale: if finds_stale {
+            Some(Stale::new()?)
+        } else {
+            None
+        },
         capacity,
         counters: Counters {
             skipped: Long::new(0),
             unknown: Long::new(0),
-            resized: Long::new(0),
+            differ: Long::new(0),
         },
     };
     ORIGIN.set(KBox::leak(KBox::new(origin, GFP_KERNEL)?));
@@ -197,36 +160,35 @@ fn virt(phys: u64) -> u64 {
     unsafe { bindings::iommu_debug_virt(phys) as u64 }
 }
 
-impl Origin {
-    /// What a mapping is filed under: table and hash.
-    fn home(device: u32, dma: u64) -> (usize, u64) {
-        let hash = (dma >> 6) ^ u64::from(device) << 52;
-        let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        // Other bits than those that choose the chain.
-        ((mixed >> 16) as usize % SHARDS, hash)
-    }
+/// The table for a hash; by other bits than those that choose the chain in it.
+fn shard(hash: u64) -> usize {
+    (mix(hash) >> 16) as usize % SHARDS
+}
 
-    fn places(&self, key: Key) -> Option<&Table<Place>> {
-        let mixed = key.hash().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.places.get((mixed >> 16) as usize % SHARDS)
+/// What a mapping is filed under: table and hash.
+fn home(device: u32, dma: u64) -> (usize, u64) {
+    let hash = (dma >> 6) ^ u64::from(device) << 52;
+    (shard(hash), hash)
+}
+
+impl Origin {
+    fn places(&self, key: Key) -> Option<&Locked<Table<Place>>> {
+        self.places.get(shard(key.hash()))
     }
 
     /// Records a mapping, if there is room.
-    pub(crate) fn add(&self, mapping: Mapping) {
-        let (shard, hash) = Origin::home(mapping.device, mapping.dma);
-        let table = self.mappings.get(shard);
-        let Some(slot) = table.and_then(|table| table.with(|t| t.insert(hash, mapping))) else {
+    pub(crate) fn add(&self, mapping: &Mapping) {
+        let device = u32::from(mapping.device);
+        let (shard, hash) = home(device, mapping.dma);
+        let table = self.shards.get(shard);
+        let inserted = table.and_then(|t| t.with(|shard| shard.live.insert(hash, *mapping)));
+        let Some(slot) = inserted else {
             return self.full();
         };
-        if let Some(live) = self.devices.live(mapping.device) {
+        if let Some(live) = self.devices.live(device) {
             live.add(1);
         }
-        let id = Id {
-            shard,
-            slot,
-            when: mapping.when as u32,
-        };
-        let place = place(&mapping, id);
+        let place = Id::new(shard, slot, mapping).place(mapping);
         let key = place.key();
         self.population.add(key);
         let table = self.places(key);
@@ -250,33 +212,103 @@ impl Origin {
         self.counters.skipped.add(1);
     }
 
-    /// Forgets the mapping of `device` at `dma`, if there is one: that of the same size and kind
-    /// rather than another one. Returns its size.
-    pub(crate) fn remove(&self, device: u32, dma: u64, size: u64, kind: u8) -> Option<u64> {
-        let (shard, hash) = Origin::home(device, dma);
+    /// Ends the mapping of `device` at `dma`, if there is one: rather one that was mapped with the
+    /// arguments of `call` than another one. Returns those of the map.
+    pub(crate) fn end(
+        &self,
+        device: u32,
+        dma: u64,
+        call: Call,
+        by: &By,
+        caller: usize,
+    ) -> Option<Call> {
+        let (shard, hash) = home(device, dma);
         let rank = |m: &Mapping| {
-            let same = m.device == device && m.dma == dma;
-            u32::from(same) * (1 + 2 * u32::from(m.size == size) + u32::from(m.kind == kind))
+            let same = u32::from(m.device) == device && m.dma == dma && !m.is_stale();
+            let (size, kind) = (m.size == call.size, m.kind == call.kind);
+            let direction = m.direction == call.direction;
+            u32::from(same) * (1 + 4 * u32::from(size) + 2 * u32::from(kind) + u32::from(direction))
         };
-        let (slot, mapping) = self.mappings.get(shard)?.with(|t| t.take(hash, rank))?;
+        let stale = self.stale.as_ref().filter(|_| self.is_translated(device));
+        let (id, place, mapped) = self.shards.get(shard)?.with(|t| {
+            let slot = t.live.best(hash, rank)?;
+            let mapping = if stale.is_some() {
+                let mapping = t.live.get_mut(slot)?;
+                mapping.set_stale();
+                &*mapping
+            } else {
+                t.live.remove(hash, slot)?
+            };
+            if let Some(ended) = t.ended.push() {
+                ended.mapping = *mapping;
+                ended.by = *by;
+                ended.caller = caller;
+            }
+            let id = Id::new(shard, slot, mapping);
+            Some((id, id.place(mapping), mapping.call()))
+        })?;
         if let Some(live) = self.devices.live(device) {
             live.add(1u32.wrapping_neg());
         }
-        let id = Id {
-            shard,
-            slot,
-            when: mapping.when as u32,
+        let Some(stale) = stale else {
+            self.unfile(&place);
+            return Some(mapped);
         };
-        let place = place(&mapping, id);
+        if stale.keep(id, device, dma, by.who.when).is_err() {
+            self.release(id, device, dma);
+        }
+        Some(mapped)
+    }
+
+    fn is_translated(&self, device: u32) -> bool {
+        self.devices.info(device).is_translated()
+    }
+
+    /// Takes out what [`Origin::add`] has filed by memory.
+    fn unfile(&self, place: &Place) {
         let key = place.key();
         let is_it = |p: &Place| u32::from(p.id == place.id);
-        let filed = self.places(key)?.with(|t| t.take(key.hash(), is_it));
+        let table = self.places(key);
+        let filed = table.is_some_and(|t| t.with(|t| t.take(key.hash(), is_it).is_some()));
         // There may have been no room for it.
-        if filed.is_some() {
+        if filed {
             self.population.remove(key);
-            self.filter.remove(virt(mapping.phys), mapping.size);
+            self.filter.remove(virt(place.phys), place.size);
         }
-        Some(mapping.size)
+    }
+
+    /// Forgets a stale mapping: the IOMMU has.
+    fn release(&self, id: Id, device: u32, dma: u64) {
+        let (_, hash) = home(device, dma);
+        let place = self.shards.get(id.shard).and_then(|table| {
+            table.with(|shard| {
+                let mapping = shard.live.remove(hash, id.slot)?;
+                Some(id.place(mapping))
+            })
+        });
+        if let Some(place) = place {
+            self.unfile(&place);
+        }
+    }
+
+    /// The IOMMU has forgotten what `domain` had at `first` to `last` and was unmapped before
+    /// `begun`.
+    pub(crate) fn flushed(
+        &self,
+        domain: *const bindings::iommu_domain,
+        begun: u64,
+        first: u64,
+        last: u64,
+    ) {
+        let Some(stale) = &self.stale else {
+            return;
+        };
+        let is_it = |device, dma: u64| {
+            (first..=last).contains(&dma) && self.devices.info(device).is_behind(domain)
+        };
+        while let Some((id, device, dma)) = stale.take(begun, is_it) {
+            self.release(id, device, dma);
+        }
     }
 
     /// Live mappings of any of these bytes, as many as a report shows; and whether one of them has
@@ -284,7 +316,7 @@ impl Origin {
     pub(crate) fn claim(&self, phys: u64, size: u64) -> Found {
         let mut found = Found::default();
         let last = phys.saturating_add(size.max(1) - 1);
-        let mut ids = [0; SHOWN];
+        let mut ids = [0; Found::ROOM];
         let mut count = 0;
         for key in self.population.keys(phys, last) {
             let Some(table) = self.places(key) else {
@@ -302,20 +334,20 @@ impl Origin {
             });
         }
         for id in ids.into_iter().take(count).map(Id::unpack) {
-            let claimed = self.mappings.get(id.shard).and_then(|table| {
-                table.with(|t| {
-                    let mapping = t.get_mut(id.slot)?;
+            let claimed = self.shards.get(id.shard).and_then(|table| {
+                table.with(|shard| {
+                    let mapping = shard.live.get_mut(id.slot)?;
                     // It may have been unmapped meanwhile, and the slot be another one's.
-                    let is_it = mapping.when as u32 == id.when && mapping.phys <= last;
-                    let old = *mapping;
-                    mapping.reported |= is_it;
-                    is_it.then_some(old)
+                    if !id.is(mapping) || mapping.phys > last {
+                        return None;
+                    }
+                    let before = *mapping;
+                    mapping.set_reported();
+                    Some(before)
                 })
             });
-            if let (Some(mapping), Some(room)) = (claimed, found.mappings.get_mut(found.count)) {
-                *room = mapping;
-                found.count += 1;
-                found.is_new |= !mapping.reported;
+            if let Some(mapping) = claimed {
+                found.push(&mapping);
             }
         }
         found
@@ -325,19 +357,14 @@ impl Origin {
     pub(crate) fn claim_device(&self, device: u32) -> (Found, u64, u64) {
         let mut found = Found::default();
         let (mut mappings, mut bytes) = (0, 0);
-        for table in self.mappings.iter() {
-            table.with(|t| {
-                t.for_each(|mapping| {
-                    if mapping.device != device {
-                        return;
-                    }
-                    found.is_new |= !mapping.reported;
-                    mapping.reported = true;
-                    mappings += 1;
-                    bytes += mapping.size;
-                    if let Some(room) = found.mappings.get_mut(found.count) {
-                        *room = *mapping;
-                        found.count += 1;
+        for table in self.shards.iter() {
+            table.with(|shard| {
+                shard.live.for_each(|mapping| {
+                    if u32::from(mapping.device) == device && !mapping.is_stale() {
+                        found.push(mapping);
+                        mapping.set_reported();
+                        mappings += 1;
+                        bytes += mapping.size;
                     }
                 });
             });
@@ -345,14 +372,73 @@ impl Origin {
         (found, mappings, bytes)
     }
 
+    /// Ends all mappings behind `domain`, which is gone; tells how many pages they had.
+    pub(crate) fn end_domain(&self, domain: *const bindings::iommu_domain) -> (Found, u64) {
+        let mut found = Found::default();
+        let mut pages = 0;
+        let is_behind = |device: u8| self.devices.info(u32::from(device)).is_behind(domain);
+        let by = By::current(0);
+        for table in self.shards.iter() {
+            let next = || {
+                let is_one = |m: &Mapping| !m.is_stale() && is_behind(m.device);
+                table.with(|shard| shard.live.find(is_one).copied())
+            };
+            while let Some(mapping) = next() {
+                found.push(&mapping);
+                let shift = GEOMETRY.page_shift();
+                pages += (mapping.last() >> shift) - (mapping.phys >> shift) + 1;
+                let device = u32::from(mapping.device);
+                self.end(device, mapping.dma, mapping.call(), &by, 0);
+            }
+        }
+        self.flushed(domain, u64::MAX, 0, u64::MAX);
+        (found, pages)
+    }
+
+    /// The mapping that ended last, of those that were on the pages of these addresses for `id`.
+    pub(crate) fn ended(&self, id: DeviceId, dma: u64, bytes: u64) -> Option<Ended> {
+        let newest = |shard: &mut Shard| {
+            let mut ended = shard.ended.iter();
+            let is_it = |e: &&Ended| {
+                let mapping = &e.mapping;
+                mapping.shares_pages(dma, bytes, GEOMETRY.page_shift()) && {
+                    let info = self.devices.info(u32::from(mapping.device));
+                    // Else the number was another one's then.
+                    info.is(id) && info.since <= mapping.when
+                }
+            };
+            ended.find(is_it).copied()
+        };
+        let all = self.shards.iter().filter_map(|table| table.with(newest));
+        all.max_by_key(|ended| ended.by.who.when)
+    }
+
+    /// The mapping of `device` at `dma` that ended last; with `when`, the one mapped then.
+    pub(crate) fn ended_at(&self, device: u32, dma: u64, when: Option<u64>) -> Option<Ended> {
+        let since = self.devices.info(device).since;
+        let is_it = |e: &&Ended| {
+            let m = &e.mapping;
+            let is_then = when.is_none_or(|when| m.when == when);
+            u32::from(m.device) == device && m.dma == dma && m.when >= since && is_then
+        };
+        let table = self.shards.get(home(device, dma).0)?;
+        table.with(|shard| shard.ended.iter().find(is_it).copied())
+    }
+
+    /// Whether `id` has any of the pages of these addresses mapped.
+    pub(crate) fn is_mapped(&self, id: DeviceId, dma: u64, bytes: u64) -> bool {
+        let is_it = |m: &Mapping| {
+            m.shares_pages(dma, bytes, GEOMETRY.page_shift())
+                && !m.is_stale()
+                && self.devices.info(u32::from(m.device)).is(id)
+        };
+        let mut tables = self.shards.iter();
+        tables.any(|table| table.with(|shard| shard.live.find(is_it).is_some()))
+    }
+
     /// How many mappings of a device are live.
     pub(crate) fn live(&self, device: u32) -> u32 {
         self.devices.live(device).map_or(0, Word::load)
-    }
-
-    /// The names of a device.
-    pub(crate) fn names(&self, device: u32) -> crate::devices::Names {
-        self.devices.names(device)
     }
 
     /// `pages` pages from `first` on are being allocated or freed, and no IOMMU maps them.
@@ -361,7 +447,7 @@ impl Origin {
         let phys = first.0 << GEOMETRY.page_shift();
         let size = pages << GEOMETRY.page_shift();
         if self.filter.may_be_mapped(virt(phys), size) {
-            self.check(phys, size, event, Memory::Pages { first, pages });
+            self.check(phys, size, event, Memory::Pages);
         }
     }
 
@@ -380,47 +466,23 @@ impl Origin {
     }
 
     /// Rows of the statistics.
-    pub(crate) fn stats(&self) -> [(&'static str, i64); 5] {
-        let live = self
-            .mappings
-            .iter()
-            .map(|t| t.with(|t| t.len() as i64))
-            .sum();
+    pub(crate) fn stats(&self) -> [(&'static str, i64); 7] {
+        let sum = |of: fn(&Table<Mapping>) -> usize| -> i64 {
+            let tables = self.shards.iter();
+            tables.map(|t| t.with(|shard| of(&shard.live) as i64)).sum()
+        };
         [
-            ("origin_live", live),
+            ("origin_live", sum(Chains::len)),
             ("origin_capacity", self.capacity as i64),
+            // Tables have their peaks at different times: there was never less room than this.
+            ("origin_min_free", self.capacity as i64 - sum(Chains::peak)),
             ("origin_skipped", self.counters.skipped.load() as i64),
             ("origin_unknown_unmaps", self.counters.unknown.load() as i64),
-            ("origin_resized_unmaps", self.counters.resized.load() as i64),
+            ("origin_bad_unmaps", self.counters.differ.load() as i64),
+            (
+                "origin_stale",
+                self.stale.as_ref().map_or(0, Stale::len) as i64,
+            ),
         ]
-    }
-}
-
-fn place(mapping: &Mapping, id: Id) -> Place {
-    Place {
-        phys: mapping.phys,
-        size: mapping.size,
-        id: id.pack(),
-    }
-}
-
-/// Mappings that a report is about.
-#[derive(Default)]
-pub(crate) struct Found {
-    mappings: [Mapping; SHOWN],
-    count: usize,
-    /// One of them has not been in a report.
-    pub(crate) is_new: bool,
-}
-
-impl Found {
-    /// Whether these are at least `count` mappings, and all have been in a report before.
-    pub(crate) fn are_known(&self, count: i32) -> bool {
-        !self.is_new && count > 0 && self.count >= count as usize
-    }
-
-    /// The mappings.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mapping> {
-        self.mappings.iter().take(self.count)
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         gate::{hash_stack, Gate, Held, Site},
         report::{
             is_allocator,
+            is_dma_api,
             is_sanitizer,
             Class,
             DomainFacts,
@@ -26,9 +27,11 @@ use crate::{
             TITLE, //
         },
     },
-    origin,
+    origin::{self, Origin},
     origin_report,
+    record::{Ended, Found},
     sections::GEOMETRY,
+    stale,
     stats::STATS,
     COUNTS, //
 };
@@ -45,11 +48,12 @@ static GATE: Gate = Gate::new();
 /// Frames that are kept of a call stack.
 const DEPTH: usize = 32;
 
-/// The call stack of an alloc or free.
+/// The call stack of an alloc or free, of a map or unmap.
 pub(crate) struct Stack {
     entries: [c_ulong; DEPTH],
     len: usize,
-    /// Index of the first function that belongs to neither the sanitizer nor an allocator.
+    /// Index of the first function that is to blame: the sanitizer, allocators and the DMA API are
+    /// not.
     culprit: usize,
 }
 
@@ -70,6 +74,26 @@ impl Stack {
             bindings::iommu_debug_fetch_stack(handle, entries.as_mut_ptr(), DEPTH as u32)
         };
         Stack::of(entries, len as usize)
+    }
+
+    /// Who ended a mapping.
+    pub(crate) fn ended(ended: &Ended) -> Stack {
+        if ended.by.stack != 0 {
+            return Stack::saved(ended.by.stack).of_unmap();
+        }
+        let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
+        let (first, _) = entries.split_at_mut(usize::from(ended.caller != 0));
+        first.fill(ended.caller);
+        let len = first.len();
+        Stack::of(entries, len)
+    }
+
+    /// The same stack, where the DMA API is not to blame.
+    pub(crate) fn of_unmap(mut self) -> Stack {
+        let known = self.entries.get(..self.len).unwrap_or(&[]);
+        let is_it = |&entry: &c_ulong| !with_symbol(entry, is_dma_api);
+        self.culprit = known.iter().position(is_it).unwrap_or(0);
+        self
     }
 
     fn of(entries: [c_ulong; DEPTH], len: usize) -> Stack {
@@ -183,45 +207,59 @@ pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &I
         STATS.continued.add(1);
         return;
     }
-    let (phys, size) = (
-        first.0 << GEOMETRY.page_shift(),
-        pages << GEOMETRY.page_shift(),
-    );
-    let mappers = origin::get().map(|origin| (origin, origin.claim(phys, size)));
-    if mappers
-        .as_ref()
-        .is_some_and(|(_, found)| found.are_known(hit.count))
-    {
-        STATS.repeated.add(1);
-        return;
+    let memory = PhysRange {
+        phys: first.0 << GEOMETRY.page_shift(),
+        size: pages << GEOMETRY.page_shift(),
+    };
+    let mappers = origin::get().map(|origin| (origin, origin.claim(memory.phys, memory.size)));
+    if let Some((origin, found)) = &mappers {
+        if found.are_known(hit.count) {
+            STATS.repeated.add(1);
+            return;
+        }
+        let device = found.first().map(|mapping| u32::from(mapping.device));
+        if !origin_report::is_asked_for(origin, device) {
+            return;
+        }
     }
     gate.remember(site, hit);
     STATS.findings.add(1);
 
-    print(first, pages, event, hit, &stack, mappers);
+    print(&memory, event, hit, &stack, mappers);
+}
+
+/// The pages that a report is about, in bytes.
+struct PhysRange {
+    phys: u64,
+    size: u64,
 }
 
 fn print(
-    first: Pfn,
-    pages: u64,
+    memory: &PhysRange,
     event: Event,
     hit: &Hit,
     stack: &Stack,
-    mappers: Option<(&origin::Origin, origin::Found)>,
+    mappers: Option<(&Origin, Found)>,
 ) {
-    let class = event.class(hit.count);
-    let (phys, size) = (
-        first.0 << GEOMETRY.page_shift(),
-        pages << GEOMETRY.page_shift(),
+    let (phys, size) = (memory.phys, memory.size);
+    let pages = size >> GEOMETRY.page_shift();
+    let (first, last) = (
+        hit.first.0 << GEOMETRY.page_shift(),
+        (hit.last.0 + 1) << GEOMETRY.page_shift(),
     );
-    line(fmt!("{RULER}"));
+    let class = match event.class(hit.count) {
+        Class::CountImbalance => Class::CountImbalance,
+        _ if stale::is_pending(first, last - first) => Class::StaleIotlb,
+        class => class,
+    };
+    begin();
     title(fmt!("{TITLE}{}", class.name()), stack);
     // The engine's `Display` is that of `core`, not the kernel's own.
     line(core::format_args!(
         "{}",
         Facts {
-            pfn: first.0,
-            phys: first.0 << GEOMETRY.page_shift(),
+            pfn: phys >> GEOMETRY.page_shift(),
+            phys,
             order: pages.next_power_of_two().trailing_zeros(),
             pages,
             mapped: hit.mapped,
@@ -237,11 +275,9 @@ fn print(
     if let Some((origin, found)) = &mappers {
         origin_report::mapped_how(origin, phys, size, found);
     }
-    line(fmt!(""));
-    line(fmt!("{}", event.heading()));
-    stack.frames().for_each(symbol_line);
+    origin_report::section(event.heading(), stack);
     if let Some((origin, found)) = &mappers {
-        origin_report::mapped_by(origin, Some((phys, size)), found);
+        origin_report::mapped_by(origin, Some(phys), found);
     }
     dump_page_owner(hit.first);
     if let Some((origin, found)) = &mappers {
@@ -251,14 +287,24 @@ fn print(
     finish();
 }
 
-/// Reports what a domain of the DMA API still mapped when it was freed.
-pub(crate) fn report_domain(state: &bindings::iommu_debug_teardown) {
+/// Reports what a domain of the DMA API still mapped when it was freed; and who had mapped it, as
+/// far as that is known.
+pub(crate) fn report_domain(
+    state: &bindings::iommu_debug_teardown,
+    mappers: Option<(&Origin, Found)>,
+) {
     let Some(_gate) = enter() else {
         return;
     };
+    if let Some((origin, found)) = &mappers {
+        let device = found.first().map(|mapping| u32::from(mapping.device));
+        if !origin_report::is_asked_for(origin, device) {
+            return;
+        }
+    }
     STATS.findings.add(1);
     let stack = Stack::here();
-    line(fmt!("{RULER}"));
+    begin();
     title(fmt!("{TITLE}{}", Class::DomainLeak.name()), &stack);
     line(core::format_args!(
         "{}",
@@ -282,9 +328,12 @@ pub(crate) fn report_domain(state: &bindings::iommu_debug_teardown) {
             }
         ));
     }
-    line(fmt!(""));
-    line(fmt!("{DOMAIN_FREED}"));
-    stack.frames().for_each(symbol_line);
+    origin_report::section(DOMAIN_FREED, &stack);
+    if let Some((origin, found)) = &mappers {
+        origin_report::mapped_by(origin, None, found);
+        line(fmt!(""));
+        origin_report::others(origin, Class::DomainLeak, found);
+    }
     finish();
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Stats {
     pub(crate) continued: Long,
     /// Bugs that had been reported before, by class, site and site of the map.
     pub(crate) repeated: Long,
+    /// Findings of other drivers than the one that was asked for.
+    pub(crate) filtered: Long,
     /// Events that could not be reported because another report was being printed for too long, or
     /// by the same task.
     pub(crate) turned_away: Long,
@@ -38,6 +40,8 @@ pub(crate) struct Stats {
     pub(crate) failed_maps: Long,
     /// Domains of their own that drivers freed with something mapped in them.
     pub(crate) freed_mapped: Long,
+    /// Unmaps that did not wait for their invalidation, as there was no room.
+    pub(crate) not_waited: Long,
 }
 
 /// The counters of this boot.
@@ -45,6 +49,7 @@ pub(crate) static STATS: Stats = Stats {
     findings: Long::new(0),
     continued: Long::new(0),
     repeated: Long::new(0),
+    filtered: Long::new(0),
     turned_away: Long::new(0),
     skipped: Long::new(0),
     bad_ranges: Long::new(0),
@@ -53,6 +58,7 @@ pub(crate) static STATS: Stats = Stats {
     untranslated: Long::new(0),
     failed_maps: Long::new(0),
     freed_mapped: Long::new(0),
+    not_waited: Long::new(0),
 };
 
 /// What the counters of one section take.
@@ -80,7 +86,7 @@ impl Stats {
         let (direct_ranges, direct_pages) = DIRECT.totals();
         // SAFETY: Any context.
         let traffic = unsafe { bindings::iommu_debug_traffic_sum() };
-        let rows: [(&str, i64); 25] = [
+        let rows: [(&str, i64); 27] = [
             ("maps", traffic.maps as i64),
             ("mapped_bytes", traffic.mapped as i64),
             ("unmaps", traffic.unmaps as i64),
@@ -89,6 +95,7 @@ impl Stats {
             ("findings", self.findings.load() as i64),
             ("findings_continued", self.continued.load() as i64),
             ("findings_repeated", self.repeated.load() as i64),
+            ("findings_filtered", self.filtered.load() as i64),
             ("findings_turned_away", self.turned_away.load() as i64),
             ("pages_mapped", totals.mapped as i64),
             ("pages_negative", totals.negative as i64),
@@ -104,6 +111,7 @@ impl Stats {
             ("short_unmaps", self.short_unmaps.load() as i64),
             ("untranslated_unmaps", self.untranslated.load() as i64),
             ("domains_freed_mapped", self.freed_mapped.load() as i64),
+            ("stale_not_waited", self.not_waited.load() as i64),
             ("sections", sections),
             ("counter_bytes", sections * COUNTER_BYTES),
         ];

@@ -6,7 +6,7 @@
 //! would take a walk for each page, and would be wrong whenever the unmap then removes more than it
 //! was asked for, or less.
 
-use crate::{count_down, stats::STATS};
+use crate::{count_down, stale::postpone, stats::STATS};
 use kernel::{bindings, prelude::*};
 
 /// The unmap is done, but not `size` bytes at `iova` were removed.
@@ -59,8 +59,14 @@ pub(crate) unsafe extern "C" fn __iommu_debug_cleared(
             return;
         }
     }
-    // SAFETY: By the function's requirement.
-    unsafe { count_down(state.domain, last.phys, last.size) };
+    // SAFETY: Set while the command line was parsed, and read-only since.
+    if unsafe { bindings::iommu_debug_stale_wanted } {
+        // SAFETY: By the function's requirement.
+        unsafe { postpone(state, last) };
+    } else {
+        // SAFETY: By the function's requirement.
+        unsafe { count_down(state.domain, last.phys, last.size) };
+    }
 }
 
 /// The entries that were collected in `cleared` are gone: counts down what they mapped.
@@ -97,4 +103,27 @@ unsafe fn count_put_aside(state: &mut bindings::iommu_debug_cleared) {
         unsafe { count_down(state.domain, run.phys, run.size) };
     }
     state.count = 0;
+}
+
+/// The entries that were collected in `cleared` are gone, but the IOMMU may have them cached: counts
+/// down what they mapped when it is told to forget them.
+///
+/// # Safety
+///
+/// - `cleared` points to a state that nobody else uses.
+/// - Its `domain` points to a valid domain, its `gather` to that of the unmap.
+#[export]
+pub(crate) unsafe extern "C" fn __iommu_debug_postpone(
+    cleared: *mut bindings::iommu_debug_cleared,
+) {
+    // SAFETY: By the function's requirement.
+    let state = unsafe { &mut *cleared };
+    let last = core::mem::take(&mut state.last);
+    for &run in state.run.iter().take(state.count as usize) {
+        // SAFETY: By the function's requirement.
+        unsafe { postpone(state, run) };
+    }
+    state.count = 0;
+    // SAFETY: By the function's requirement.
+    unsafe { postpone(state, last) };
 }
