@@ -9,6 +9,7 @@
 
 #include <linux/instruction_pointer.h>
 #include <linux/jump_label.h>
+#include <linux/stacktrace.h>
 #include <linux/types.h>
 
 struct device;
@@ -48,9 +49,16 @@ DECLARE_STATIC_KEY_FALSE(iommu_debug_stale);
 extern const u32 *iommu_debug_filter;
 extern u32 iommu_debug_huge;
 
+/* Frames that can be kept of who maps, and that are. */
+#define IOMMU_DEBUG_MAX_DEPTH 16
+extern unsigned int iommu_debug_depth;
+
 void __iommu_debug_dma_map(struct device *dev, phys_addr_t phys, size_t size,
 			   int dir, dma_addr_t addr, unsigned long attrs,
 			   enum iommu_debug_kind kind);
+void iommu_debug_dma_map_from(struct device *dev, phys_addr_t phys, size_t size,
+			      int dir, dma_addr_t addr, unsigned long attrs,
+			      const unsigned long *entries, unsigned int count);
 void __iommu_debug_dma_unmap(struct device *dev, dma_addr_t addr, size_t size,
 			     int dir, unsigned long attrs,
 			     enum iommu_debug_kind kind, unsigned long caller);
@@ -85,6 +93,21 @@ static inline void iommu_debug_dma_map(struct device *dev, phys_addr_t phys,
 {
 	if (static_branch_unlikely(&iommu_debug_origin))
 		__iommu_debug_dma_map(dev, phys, size, dir, addr, attrs, kind);
+}
+
+/*
+ * The same for what is mapped most often, called by a function that is there for
+ * this only: each frame that is not walked saves some hundred instructions.
+ */
+static __always_inline void
+iommu_debug_dma_map_here(struct device *dev, phys_addr_t phys, size_t size,
+			 int dir, dma_addr_t addr, unsigned long attrs)
+{
+	unsigned long entries[IOMMU_DEBUG_MAX_DEPTH] __uninitialized;
+	unsigned int count = stack_trace_save(entries, iommu_debug_depth, 1);
+
+	iommu_debug_dma_map_from(dev, phys, size, dir, addr, attrs, entries,
+				 count);
 }
 
 /* Before the mapping goes: afterwards, its address may be another one's. */
@@ -194,6 +217,12 @@ static inline void iommu_debug_dma_map(struct device *dev, phys_addr_t phys,
 				       size_t size, int dir, dma_addr_t addr,
 				       unsigned long attrs,
 				       enum iommu_debug_kind kind)
+{
+}
+
+static inline void
+iommu_debug_dma_map_here(struct device *dev, phys_addr_t phys, size_t size,
+			 int dir, dma_addr_t addr, unsigned long attrs)
 {
 }
 

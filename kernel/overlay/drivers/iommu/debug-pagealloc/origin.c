@@ -25,9 +25,6 @@
 #include "../../../mm/slab.h"
 #include "../iommu-debug.h"
 
-/* Frames that can be kept of who maps. */
-#define MAX_DEPTH 16
-
 DEFINE_STATIC_KEY_FALSE(iommu_debug_origin);
 DEFINE_STATIC_KEY_FALSE(iommu_debug_stale);
 
@@ -48,7 +45,7 @@ bool iommu_debug_stale_wanted __ro_after_init;
 char iommu_debug_driver[32] __ro_after_init;
 
 /* Frames that are kept; each takes some 370 instructions more in each map. */
-static unsigned int depth __ro_after_init = 4;
+unsigned int iommu_debug_depth __ro_after_init = 4;
 
 /* Frames that are kept of an unmap; 0: only the caller, which costs nothing. */
 static unsigned int unmap_depth __ro_after_init;
@@ -70,9 +67,9 @@ early_param("iommu.debug_origin_ended", iommu_debug_ended_param);
 
 static int __init iommu_debug_depth_param(char *value)
 {
-	int ret = kstrtouint(value, 0, &depth);
+	int ret = kstrtouint(value, 0, &iommu_debug_depth);
 
-	depth = clamp(depth, 1, MAX_DEPTH);
+	iommu_debug_depth = clamp(iommu_debug_depth, 1, IOMMU_DEBUG_MAX_DEPTH);
 	return ret;
 }
 early_param("iommu.debug_origin_depth", iommu_debug_depth_param);
@@ -81,7 +78,7 @@ static int __init iommu_debug_unmap_depth_param(char *value)
 {
 	int ret = kstrtouint(value, 0, &unmap_depth);
 
-	unmap_depth = min(unmap_depth, MAX_DEPTH);
+	unmap_depth = min(unmap_depth, IOMMU_DEBUG_MAX_DEPTH);
 	return ret;
 }
 early_param("iommu.debug_origin_unmap_depth", iommu_debug_unmap_depth_param);
@@ -159,19 +156,24 @@ void iommu_debug_whoami(struct iommu_debug_who *who)
 	who->cpu = raw_smp_processor_id();
 }
 
+static u32 save_entries(const unsigned long *entries, unsigned int count)
+{
+	return stack_depot_save((unsigned long *)entries, count, GFP_NOWAIT | __GFP_NOWARN);
+}
+
 /* In the hook itself, since each frame above it takes some hundred instructions. */
 static __always_inline u32 save_frames(unsigned int depth)
 {
-	unsigned long entries[MAX_DEPTH] __uninitialized;
+	unsigned long entries[IOMMU_DEBUG_MAX_DEPTH] __uninitialized;
 	/* Neither the hook nor the function of the DMA API. */
 	unsigned int count = stack_trace_save(entries, depth, 2);
 
-	return stack_depot_save(entries, count, GFP_NOWAIT | __GFP_NOWARN);
+	return save_entries(entries, count);
 }
 
 static __always_inline u32 save_stack(void)
 {
-	return save_frames(depth);
+	return save_frames(iommu_debug_depth);
 }
 
 static __always_inline u32 save_unmap_stack(void)
@@ -273,6 +275,16 @@ void __iommu_debug_dma_map(struct device *dev, phys_addr_t phys, size_t size, in
 	if (addr == DMA_MAPPING_ERROR || attrs & DMA_ATTR_MMIO)
 		return;
 	iommu_debug_dma_add(dev, phys, size, dir, addr, with_attrs(kind, attrs), save_stack());
+}
+
+void iommu_debug_dma_map_from(struct device *dev, phys_addr_t phys, size_t size, int dir,
+			      dma_addr_t addr, unsigned long attrs,
+			      const unsigned long *entries, unsigned int count)
+{
+	if (addr == DMA_MAPPING_ERROR || attrs & DMA_ATTR_MMIO)
+		return;
+	iommu_debug_dma_add(dev, phys, size, dir, addr, with_attrs(IOMMU_DEBUG_SINGLE, attrs),
+			    save_entries(entries, count));
 }
 
 void __iommu_debug_dma_unmap(struct device *dev, dma_addr_t addr, size_t size, int dir,
