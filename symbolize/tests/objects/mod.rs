@@ -67,7 +67,7 @@ bare_too:
 	nop
 	nop
 behind:
-	nop
+	nop /* BEHIND */
 	.section .note.GNU-stack, "", %progbits
 "#;
 
@@ -166,7 +166,7 @@ impl Built {
     pub(crate) fn line(&self, mark: &str) -> usize {
         let mark = format!("/* {mark} */");
         let number = |text: &str| text.lines().position(|line| line.contains(&mark));
-        1 + [KERNEL, OTHER, MODULE]
+        1 + [KERNEL, OTHER, ENTRY, MODULE]
             .into_iter()
             .find_map(number)
             .unwrap()
