@@ -37,8 +37,7 @@ pub fn group<'a>(
     kernel: &Kernel,
     model: &Model,
 ) -> Vec<&'a Scenario> {
-    let with = all.iter().filter(|s| s.runs_with(kernel.flavor));
-    let with = with.filter(|s| s.runs_on(model));
+    let with = all.iter().filter(|s| s.runs(kernel.flavor, model));
     with.filter(|s| s.shares_boot_with(scenario)).collect()
 }
 

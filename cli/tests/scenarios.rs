@@ -16,7 +16,7 @@ use dmasan::boot::Host;
 use dmasan::error::Error;
 use dmasan::exec::Exec;
 use dmasan::kernel::{self, Flavor, Kernel, KernelSpec};
-use dmasan::machine::Model;
+use dmasan::machine::{Model, MACHINES};
 use dmasan::scenario::Scenario;
 use dmasan::suite;
 use dmasan::ui::{Color, Ui};
@@ -91,10 +91,9 @@ impl Lab {
             .iter()
             .find(|s| s.name == name)
             .expect("the scenario exists");
-        assert!(scenario.runs_with(flavor), "{name} is not for {flavor}");
         assert!(
-            scenario.runs_on(model),
-            "{name} is not for the machine {}",
+            scenario.runs(flavor, model),
+            "{name} is not for {flavor} on {}",
             model.name
         );
         let (host, kernel) = self.prepare(flavor, model)?;
@@ -142,9 +141,9 @@ macro_rules! scenarios {
         fn none_is_forgotten() {
             let tested = [$($((Flavor::$flavor.name(), $machine, name(stringify!($test)))),+),+];
             for scenario in Scenario::all(&folder()).unwrap() {
-                for flavor in &scenario.flavors {
-                    for machine in &scenario.machines {
-                        let all = (flavor.as_str(), machine.as_str(), scenario.name.clone());
+                for flavor in [Flavor::Rust, Flavor::C, Flavor::None] {
+                    for model in MACHINES.iter().filter(|m| scenario.runs(flavor, m)) {
+                        let all = (flavor.name(), model.name, scenario.name.clone());
                         assert!(tested.contains(&all), "no test runs {all:?}");
                     }
                 }
@@ -237,12 +236,7 @@ scenarios! {
         sg_segment,
         stress_reference,
         vmalloc;
-    c_vtd_scalable C "vtd-scalable" cfg(test):
-        edu_page;
-    c_vtd_first_level C "vtd-first-level" cfg(test):
-        edu_page;
     c_virtio_iommu C "virtio-iommu" cfg(test):
-        edu_page,
         last_address,
         over_unmap_16k,
         unmap_hole,
