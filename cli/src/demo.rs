@@ -60,7 +60,7 @@ struct Part {
 /// Runs the command.
 pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
     let machine = Machine::new(args.machine)?;
-    if !machine.model.translates {
+    if !machine.model.translates() {
         let text = format!(
             "on the machine `{}` there is nothing to show",
             machine.model.name

@@ -128,6 +128,9 @@ pub struct Kunit {
     pub suite: String,
     /// How many cases it has at least.
     pub at_least: usize,
+    /// Cases that skip themselves where the machine lacks what they need, on machines other than the first.
+    #[serde(default)]
+    pub may_skip: Vec<String>,
 }
 
 fn yes() -> bool {
@@ -194,9 +197,14 @@ impl Scenario {
     pub fn runs(&self, flavor: Flavor, model: &Model) -> bool {
         let here = match flavor {
             Flavor::Rust => self.machines.iter().any(|m| m == model.name),
-            _ => self.machines.first().is_some_and(|m| m == model.name),
+            _ => self.is_first(model),
         };
         here && self.flavors.iter().any(|f| f == flavor.name())
+    }
+
+    /// Whether this is the machine that it was written for.
+    pub fn is_first(&self, model: &Model) -> bool {
+        self.machines.first().is_some_and(|m| m == model.name)
     }
 
     /// A machine with the devices it wants.

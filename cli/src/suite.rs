@@ -15,7 +15,7 @@ use crate::ktap;
 use crate::machine::Model;
 use crate::module;
 use crate::qemu;
-use crate::scenario::{compare, compare_warnings, outside, Log, Scenario};
+use crate::scenario::{compare, compare_warnings, outside, Kunit, Log, Scenario};
 use crate::verdict;
 
 /// What a guest may take until its first step, on a slow machine.
@@ -77,7 +77,7 @@ pub fn run(
     };
     let judge = |(scenario, first): (&&Scenario, &usize)| Judged {
         name: scenario.name.clone(),
-        wrong: judge(scenario, *first, kernel, &plan, &outcome),
+        wrong: judge(scenario, *first, kernel, model, &plan, &outcome),
     };
     Ok(group.iter().zip(&firsts).map(judge).collect())
 }
@@ -105,6 +105,7 @@ fn judge(
     scenario: &Scenario,
     first: usize,
     kernel: &Kernel,
+    model: &Model,
     plan: &Plan,
     outcome: &Outcome,
 ) -> Vec<String> {
@@ -135,7 +136,12 @@ fn judge(
     if scenario.kunit.is_none() {
         wrong.extend(outside(report, kernel.flavor));
     }
-    wrong.extend(judge_log(scenario, kernel.flavor, outcome));
+    wrong.extend(judge_log(
+        scenario,
+        kernel.flavor,
+        scenario.is_first(model),
+        outcome,
+    ));
     if !wrong.is_empty() {
         wrong.push(format!("kernel log: {}", outcome.log.display()));
     }
@@ -198,11 +204,12 @@ fn script_result(plan: &Plan, outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn judge_log(scenario: &Scenario, flavor: Flavor, outcome: &Outcome) -> Vec<String> {
+/// `first`: the machine is the first of the scenario's, which has all that it needs.
+fn judge_log(scenario: &Scenario, flavor: Flavor, first: bool, outcome: &Outcome) -> Vec<String> {
     let bytes = fs::read(&outcome.log).unwrap_or_default();
     let mut log = String::from_utf8_lossy(&bytes).into_owned();
     if let Some(kunit) = &scenario.kunit {
-        return judge_kunit(ktap::suite(&log, &kunit.suite), kunit.at_least);
+        return judge_kunit(ktap::suite(&log, &kunit.suite), kunit, first);
     }
     for (_, line) in &outcome.answers.output {
         log.push_str(line);
@@ -224,30 +231,55 @@ fn judge_texts(expected: &Log, log: &str) -> Vec<String> {
         .collect()
 }
 
-fn judge_kunit(suite: Option<ktap::Suite>, at_least: usize) -> Vec<String> {
+fn judge_kunit(suite: Option<ktap::Suite>, kunit: &Kunit, first: bool) -> Vec<String> {
     let Some(suite) = suite else {
         return vec!["the KUnit suite did not run".to_owned()];
     };
+    let may = |case: &&String| {
+        let name = case.split(' ').next().unwrap_or_default();
+        !first && kunit.may_skip.iter().any(|c| c == name)
+    };
+    let (skipped, missed): (Vec<_>, Vec<_>) = suite.skipped.iter().partition(may);
     let mut wrong: Vec<String> = suite
         .failed
         .iter()
         .map(|c| format!("KUnit: {c} failed"))
         .collect();
-    wrong.extend(
-        suite
-            .skipped
-            .iter()
-            .map(|c| format!("KUnit: {c} was skipped")),
-    );
+    wrong.extend(missed.iter().map(|c| format!("KUnit: {c} was skipped")));
     if suite.ok != Some(true) {
         wrong.push("KUnit: the suite did not pass".to_owned());
     }
-    let run = suite.passed.len();
-    if suite.planned != Some(run) || run < at_least {
+    let run = suite.passed.len() + skipped.len();
+    if suite.planned != Some(run) || run < kunit.at_least {
         wrong.push(format!(
             "KUnit: {run} cases passed, of {:?} planned",
             suite.planned
         ));
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_may_be_skipped_only_where_the_file_says_so() {
+        let kunit = Kunit {
+            suite: "s".into(),
+            at_least: 2,
+            may_skip: vec!["test_b".into()],
+        };
+        let suite = |skipped: &str| ktap::Suite {
+            passed: vec!["test_a".into()],
+            skipped: vec![skipped.to_owned()],
+            planned: Some(2),
+            ok: Some(true),
+            ..ktap::Suite::default()
+        };
+        let wrong = |skipped, first| judge_kunit(Some(suite(skipped)), &kunit, first);
+        assert_eq!(wrong("test_b # SKIP no page", false), Vec::<String>::new());
+        assert_eq!(wrong("test_b # SKIP no page", true).len(), 2);
+        assert_eq!(wrong("test_bb # SKIP", false).len(), 2);
+    }
 }

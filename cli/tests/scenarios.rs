@@ -197,18 +197,69 @@ scenarios! {
     rust_vtd_first_level Rust "vtd-first-level" cfg(test):
         edu_page;
     rust_virtio_iommu Rust "virtio-iommu" cfg(test):
+        device_removed,
+        domain_gone,
+        domain_gone_reused,
         edu_page,
+        group_type,
+        huge_leak,
+        huge_leak_pages,
         last_address,
+        mapped_twice,
+        misused_again,
+        no_memory,
+        order3_inner,
+        other_cpu,
         over_unmap_16k,
+        own_domain,
+        reused_while_mapped,
+        sg_segment,
         stress_virtio,
         unmap_hole,
-        unmap_race;
+        unmap_race,
+        vmalloc;
     rust_passthrough Rust "passthrough" cfg(test):
         origin_object_passthrough,
         passthrough;
     rust_no_iommu Rust "none" cfg(test):
         no_iommu,
         origin_no_iommu;
+    arm64_smmuv3 Rust "arm64-smmuv3" ignore = "its kernel is built for it alone":
+        device_removed,
+        domain_gone,
+        domain_gone_reused,
+        e1000e_traffic,
+        edu_page,
+        group_type,
+        huge_leak,
+        huge_leak_pages,
+        kunit,
+        mapped_twice,
+        misused_again,
+        nvme_traffic,
+        order3_inner,
+        origin_e1000e,
+        origin_nvme,
+        origin_owned,
+        origin_unbound,
+        other_cpu,
+        own_domain,
+        reused_while_mapped,
+        sg_segment,
+        stress_virtio,
+        vmalloc;
+    arm64_virtio_iommu Rust "arm64-virtio-iommu" ignore = "its kernel is built for it alone":
+        device_removed,
+        e1000e_traffic,
+        edu_page,
+        kunit,
+        last_address,
+        mapped_twice,
+        nvme_traffic,
+        order3_inner,
+        origin_owned,
+        own_domain,
+        stress_virtio;
     c C "vtd" cfg(test):
         address_zero,
         device_removed,
