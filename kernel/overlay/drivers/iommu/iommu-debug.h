@@ -156,7 +156,7 @@ unsigned int iommu_debug_fetch_stack(u32 handle, unsigned long *entries,
 				     unsigned int count);
 void iommu_debug_describe_device(struct device *dev,
 				 struct iommu_debug_device *info);
-void iommu_debug_describe_memory(phys_addr_t phys, char *text, size_t size);
+bool iommu_debug_describe_memory(phys_addr_t phys, char *text, size_t size);
 void iommu_debug_dma_add(struct device *dev, phys_addr_t phys, size_t size,
 			 int dir, dma_addr_t addr, unsigned int how,
 			 u32 stack);

@@ -41,6 +41,9 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_add(
     let Some(origin) = get() else {
         return;
     };
+    // Before the time is taken: a number says since when it is the device's.
+    // SAFETY: By the function's requirement.
+    let device = unsafe { origin.devices.number(dev) };
     let who = By::current(stack).who;
     origin.add(&Mapping {
         dma: addr,
@@ -52,8 +55,7 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_add(
         comm: who.comm,
         cpu: who.cpu,
         attrs: (how >> bindings::IOMMU_DEBUG_KIND_BITS) as u16,
-        // SAFETY: By the function's requirement.
-        device: unsafe { origin.devices.number(dev) } as u8,
+        device: device as u8,
         direction: dir as u8,
         kind: (how & ((1 << bindings::IOMMU_DEBUG_KIND_BITS) - 1)) as u8,
         state: 0,
@@ -77,7 +79,7 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_skip() {
 ///
 /// # Safety
 ///
-/// None; unsafe because all exported functions are.
+/// `dev` points to a device.
 #[export]
 pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
     dev: *mut bindings::device,
@@ -126,7 +128,8 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
     if let Some(error) = bad {
         call.size = size as u64;
         let bad = BadUnmap {
-            device,
+            // SAFETY: By the function's requirement.
+            device: unsafe { origin.devices.number(dev) },
             dma: addr,
             call,
             error,

@@ -223,16 +223,16 @@ void iommu_debug_describe_device(struct device *dev, struct iommu_debug_device *
 
 /*
  * What the memory at @phys is used for: as good as can be told without locks,
- * as it may change at any time.
+ * as it may change at any time. False: there is no struct page.
  */
-void iommu_debug_describe_memory(phys_addr_t phys, char *text, size_t size)
+bool iommu_debug_describe_memory(phys_addr_t phys, char *text, size_t size)
 {
 	struct page *page = pfn_to_online_page(PHYS_PFN(phys));
 	struct slab *slab;
 
 	if (!page) {
 		strscpy(text, "none of the kernel's", size);
-		return;
+		return false;
 	}
 	slab = page_slab(page);
 	if (slab) {
@@ -247,6 +247,7 @@ void iommu_debug_describe_memory(phys_addr_t phys, char *text, size_t size)
 	} else {
 		strscpy(text, "allocated", size);
 	}
+	return true;
 }
 
 /* Memory that @addr maps and vmalloc() has put together, run by run. */

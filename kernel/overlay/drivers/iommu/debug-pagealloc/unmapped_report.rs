@@ -4,13 +4,17 @@
 
 use crate::{
     engine::{
+        addr::Pfn,
         report::{Class, TITLE},
         unmapped_at::{AccessFacts, Call, UnmapError, UnmapFacts, MEMORY_NOW, UNMAPPED_AT},
     },
     origin::Origin,
     origin_report::{end, is_new, mapped_at, section, unmapped_at},
     record::{Ended, Found},
-    report::{begin, cpu, current_comm, current_pid, enter, line, text, title, Stack},
+    report::{
+        begin, cpu, current_comm, current_pid, dump_page_owner, enter, line, text, title, Stack,
+    },
+    sections::GEOMETRY,
 };
 use kernel::{bindings, prelude::*};
 
@@ -110,9 +114,15 @@ pub(crate) fn report_access(origin: &Origin, access: &Access, ended: &Ended) {
     end(origin, class, &found);
 }
 
+/// What has become of the memory, and who has it.
 fn memory_now(phys: u64) {
     let mut name = [0u8; 64];
     // SAFETY: `name` is valid for writes of its length.
-    unsafe { bindings::iommu_debug_describe_memory(phys, name.as_mut_ptr(), name.len()) };
+    let has_page =
+        unsafe { bindings::iommu_debug_describe_memory(phys, name.as_mut_ptr(), name.len()) };
     line(fmt!("{MEMORY_NOW}{}", text(&name)));
+    if has_page {
+        dump_page_owner(Pfn(phys >> GEOMETRY.page_shift()));
+        line(fmt!(""));
+    }
 }
