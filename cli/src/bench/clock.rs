@@ -143,6 +143,10 @@ mod tests {
         let text = table(&turns(6, 1.0, 1.1), &cut);
         assert!(text.contains("(of fewer than 6 turns: range)"), "{text}");
         assert!(text.contains("(1.200–1.300)"), "{text}");
+        // What all is compared with has all turns, and is no ratio.
+        let text = table(&cut, &cut);
+        assert!(text.contains("median and range (from 6 turns"), "{text}");
+        assert!(!text.contains("whole interval"), "{text}");
     }
 
     #[test]

@@ -178,3 +178,22 @@ fn chart_of_alloc(measured: &Measured, rows: &[Row], exact: bool) -> Chart {
         groups: groups(measured, &rows, bar),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Switch;
+    use results::tests::measured;
+    use setting::Setting;
+
+    #[test]
+    fn the_charts_line_is_the_bar_of_its_clock() {
+        let settings = Setting::all(&[Flavor::None, Flavor::Rust], &[Switch::On]);
+        let turn: &[Option<f64>] = &[Some(1.0), Some(2.0)];
+        let m = measured(&settings, &[("dma_map/4K", &[turn])]);
+        let rows = rows::of_map(&[1], &[1], true).unwrap();
+        let line = |exact| chart_of_map(&m, &rows, exact).bar.unwrap();
+        assert_eq!(line(true), (settings[1].bar(), "1.10".to_owned()));
+        assert_eq!(line(false), (clock::BAR, "1.15".to_owned()));
+    }
+}
