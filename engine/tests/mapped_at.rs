@@ -3,8 +3,8 @@
 //! The words of reports that tell who mapped: what people and scripts read, so it is spelled out here once more.
 
 use dmasan_engine::mapped_at::{
-    hint, kind_name, Direction, MappingFacts, ObjectFacts, OthersLive, Owner, Reach, UnbindFacts,
-    MAPPED_AT, UNBOUND_AT,
+    hint, kind_name, Direction, Domain, MappingFacts, ObjectFacts, OthersLive, Owner, Reach,
+    UnbindFacts, MAPPED_AT, UNBOUND_AT,
 };
 use dmasan_engine::report::Class;
 
@@ -47,6 +47,13 @@ fn kinds_are_those_of_the_hooks() {
 }
 
 #[test]
+fn domains_have_names() {
+    let all = [Domain::None, Domain::Passthrough, Domain::Translated];
+    let names = all.map(Domain::name);
+    assert_eq!(names, ["none", "passthrough", "translated"]);
+}
+
+#[test]
 fn facts_are_in_their_places() {
     let mapping = MappingFacts {
         owner: OWNER,
@@ -56,6 +63,8 @@ fn facts_are_in_their_places() {
         from: Some(4),
         direction: Direction::ToDevice,
         kind: 0,
+        attrs: 0x20,
+        domain: Domain::Translated,
         cpu: 5,
         comm: "insmod",
         pid: 6,
@@ -64,7 +73,7 @@ fn facts_are_in_their_places() {
     assert_eq!(
         mapping.to_string(),
         "[device=0000:00:03.0] [driver=edu] [iova=0x1000] [phys=0x2000] [size=3] [from=4] \
-         [dir=to-device] [kind=single] [cpu=5] [task=insmod/6] [age_us=7]"
+         [dir=to-device] [kind=single] [attrs=0x20] [domain=translated] [cpu=5] [task=insmod/6] [age_us=7]"
     );
     let object = ObjectFacts {
         object: 0x1000,
@@ -104,7 +113,7 @@ fn facts_are_in_their_places() {
 #[test]
 fn hints_are_for_who_can_do_something() {
     for class in Class::ALL {
-        let without = matches!(class, Class::CountImbalance | Class::DomainLeak);
+        let without = class == Class::CountImbalance;
         assert_eq!(hint(class).is_none(), without, "{}", class.name());
         // By this the parser knows them.
         assert!(hint(class).is_none_or(|text| text.starts_with("hint: ") && text.len() > 20));

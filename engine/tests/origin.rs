@@ -178,10 +178,34 @@ fn all_room_is_used_again_however_it_became_free() {
         }
         assert_eq!((table.insert(9, 9), table.len()), (None, 5));
         for n in [3, 0, 4, 1, 2] {
-            assert_eq!(table.take(n, |&v| u32::from(v == n)).unwrap().1, n);
+            assert_eq!(table.take(n, |&v| u32::from(v == n)).unwrap().1, &n);
         }
         assert!(table.is_empty());
     }
+    assert_eq!(table.peak(), 5);
+}
+
+#[test]
+fn a_value_is_found_and_removed_in_its_own_chain_only() {
+    let mut table: Chains<Vec<u32>, Vec<Node<u64>>> =
+        Chains::new(vec![0; 64], vec![Node::default(); 8]);
+    let slots: Vec<_> = (0..8).map(|n| table.insert(n, n).unwrap()).collect();
+    assert_eq!(table.best(3, |&v| u32::from(v == 3)), Some(slots[3]));
+    assert_eq!(table.best(3, |_| 0), None);
+    assert_eq!(
+        (table.find(|&v| v == 7), table.find(|&v| v == 8)),
+        (Some(&7), None)
+    );
+    // Of all hashes below some share no chain with 3.
+    let other = (0..8)
+        .find(|&n| table.entries(n).all(|(_, &v)| v != 3))
+        .unwrap();
+    assert_eq!(table.remove(other, slots[3]), None);
+    assert_eq!(table.len(), 8);
+    assert_eq!(table.remove(3, slots[3]), Some(&3));
+    assert_eq!(table.len(), 7);
+    assert_eq!(table.find(|&v| v == 3), None);
+    assert_eq!(table.peak(), 8, "what there was once");
 }
 
 #[test]
