@@ -23,6 +23,7 @@ int case_sg(struct device *dev, bool bug);
 int case_vmalloc(struct device *dev, bool bug);
 int case_cpu(struct device *dev, bool bug);
 int case_domain(struct device *dev, bool bug);
+int case_fast_unmap(struct device *dev, bool bug);
 int case_gone(struct device *dev, bool bug);
 int case_gone_reused(struct device *dev, bool bug);
 int case_huge(struct device *dev, bool bug);

@@ -39,3 +39,42 @@ out_domain:
 	iommu_domain_free(domain);
 	return ret;
 }
+
+/*
+ * Unmapped so that the IOMMU is told later, for many at once: until then it may remember
+ * the page, which must not go back before.
+ */
+int case_fast_unmap(struct device *dev, bool bug)
+{
+	struct iommu_iotlb_gather gather;
+	struct iommu_domain *domain;
+	struct page *page;
+	int ret = -ENOMEM;
+
+	domain = iommu_paging_domain_alloc(dev);
+	if (IS_ERR(domain))
+		return PTR_ERR(domain);
+
+	page = alloc_page(GFP_KERNEL);
+	if (!page)
+		goto out_domain;
+
+	ret = iommu_map(domain, IOVA, page_to_phys(page), PAGE_SIZE,
+			IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+	if (!ret) {
+		iommu_iotlb_gather_init(&gather);
+		if (iommu_unmap_fast(domain, IOVA, PAGE_SIZE, &gather) != PAGE_SIZE)
+			ret = -EDOM;
+		if (bug) {
+			__free_page(page);
+			page = NULL;
+		}
+		iommu_iotlb_sync(domain, &gather);
+	}
+	if (page)
+		__free_page(page);
+
+out_domain:
+	iommu_domain_free(domain);
+	return ret;
+}

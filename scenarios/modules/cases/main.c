@@ -31,6 +31,7 @@ static const struct test {
 	{ "vmalloc", case_vmalloc },
 	{ "cpu", case_cpu },
 	{ "domain", case_domain },
+	{ "fast_unmap", case_fast_unmap },
 	{ "gone", case_gone },
 	{ "gone_reused", case_gone_reused },
 	{ "huge", case_huge },
