@@ -2,10 +2,8 @@
 //! Where memory was mapped for a device, and where that ended: the sections of a report that tell it, and its remarks.
 
 use crate::model::{Facts, Frame, Site};
+use dmasan_engine::unmapped_at::MEMORY_NOW;
 use serde::{Deserialize, Serialize};
-
-/// The line above the end of a mapping, or above the stack of an unmap that is the bug itself.
-pub(crate) const UNMAPPED_AT: &str = "unmapped at:";
 
 /// The title of a section: its heading without the colon.
 pub(crate) fn title(heading: &str) -> &str {
@@ -79,7 +77,7 @@ pub(crate) enum Remark<'a> {
 
 /// Reads a remark.
 pub(crate) fn remark(text: &str) -> Option<Remark<'_>> {
-    const NOTES: [&str; 2] = ["memory now: ", "other live mappings of "];
+    const NOTES: [&str; 2] = [MEMORY_NOW, "other live mappings of "];
     let text = text.trim_end();
     if let Some(hint) = text.strip_prefix("hint: ") {
         return Some(Remark::Hint(hint));

@@ -8,10 +8,11 @@ mod model;
 
 use crate::class::Class;
 use crate::group::{groups, Group};
-use crate::mapping::{title, UNMAPPED_AT};
+use crate::mapping::title;
 use crate::model::{Facts, Finding, Frame, Report, Site, TroubleKind};
 use crate::text::{headline, place, printable};
 use dmasan_engine::mapped_at::MAPPED_AT;
+use dmasan_engine::unmapped_at::UNMAPPED_AT;
 use model::{
     Artifact, Configuration, Driver, Invocation, Level, Location, Log, LogicalLocation, Message,
     Notification, PhysicalLocation, Properties, Region, ResultOfRun, Rule, Run, Stack, StackFrame,

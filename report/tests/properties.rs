@@ -7,6 +7,7 @@ use dmasan_engine::mapped_at::{MAPPED_AT, UNBOUND_AT};
 use dmasan_engine::report::{
     Class, Event, Facts, DOMAIN_FREED, REFERENCE_LINE, RULER, STILL_MAPPED, TITLE,
 };
+use dmasan_engine::unmapped_at::{MEMORY_NOW, UNMAPPED_AT};
 use dmasan_report::text::{self, Style};
 use dmasan_report::{html, json, parse, Options, Parser};
 use proptest::collection::vec;
@@ -171,11 +172,11 @@ fn meaningful() -> impl Strategy<Value = String> {
         Just(" [iova=0x1000] [phys=0x2000] [size=0x1000]".to_owned()),
         Just(format!("{TITLE}dma-after-unmap in f+0x1/0x2 [m]")),
         Just(MAPPED_AT.to_owned()),
-        Just("unmapped at:".to_owned()),
+        Just(UNMAPPED_AT.to_owned()),
         Just(UNBOUND_AT.to_owned()),
         Just("[device=0000:00:03.0] [driver=edu] [size=1500] [from=64]".to_owned()),
         Just("edu 0000:00:03.0: the device can WRITE 1500 bytes".to_owned()),
-        Just("memory now: free".to_owned()),
+        Just(format!("{MEMORY_NOW}free")),
         Just("hint: x".to_owned()),
         Just(" f+0x1/0x2".to_owned()),
         Just("Linux version 7.3.4".to_owned()),

@@ -3,10 +3,11 @@
 
 use super::{clip, Block, Section, Stage, MAX_FACTS, MAX_FRAMES};
 use crate::facts::facts;
-use crate::mapping::{of_device, remark, title, Ended, Mapping, Remark, UNMAPPED_AT};
+use crate::mapping::{of_device, remark, title, Ended, Mapping, Remark};
 use crate::model::{Facts, Frame};
 use crate::ranges::is_indented;
 use dmasan_engine::mapped_at::MAPPED_AT;
+use dmasan_engine::unmapped_at::UNMAPPED_AT;
 
 /// Bounds of what is kept of one report.
 const MAX_MAPPINGS: usize = 64;

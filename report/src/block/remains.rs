@@ -5,12 +5,13 @@ use super::{clip, Block, Next, Stage};
 use crate::class::Class;
 use crate::facts::facts;
 use crate::line::Line;
-use crate::mapping::{remark, UNMAPPED_AT};
+use crate::mapping::remark;
 use crate::model::{CutBy, Origin};
 use crate::ranges::{is_indented, range};
 use crate::{owner, symbol};
 use dmasan_engine::mapped_at::{MAPPED_AT, UNBOUND_AT};
 use dmasan_engine::report::{Event, DOMAIN_FREED, RULER, STILL_MAPPED};
+use dmasan_engine::unmapped_at::UNMAPPED_AT;
 
 impl Block {
     /// Begins with a heading of ours, if the line is one: for a log that begins below the title.

@@ -3,10 +3,11 @@
 
 use super::{shown, stack};
 use crate::class::Class;
-use crate::mapping::{title, Mapping, UNMAPPED_AT};
+use crate::mapping::{title, Mapping};
 use crate::model::{Facts, Finding, Frame, OwnerEvent, Site};
 use dmasan_engine::mapped_at::UNBOUND_AT;
 use dmasan_engine::report::{self, DOMAIN_FREED};
+use dmasan_engine::unmapped_at::UNMAPPED_AT;
 use maud::{html, Markup};
 
 /// What happened.
