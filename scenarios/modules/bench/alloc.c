@@ -12,7 +12,6 @@
 
 #include "bench.h"
 
-#define WARM_UP 16
 #define IOVA ((unsigned long)SZ_1G)
 #define PROT (IOMMU_READ | IOMMU_WRITE)
 /* How much a heavily mapped machine has mapped; the pieces of free memory between. */

@@ -32,6 +32,13 @@ void series_add(struct series *s, u64 time);
 bool series_enough(const struct series *s, unsigned int least, unsigned int most);
 void report(const char *what, const char *arg, struct series *s);
 
+/* The same of something, and of what undoes it: both, or none. */
+int series_init_two(struct series *a, struct series *b);
+void series_free_two(struct series *a, struct series *b);
+
+/* The first calls of small things fill caches: of IOVAs, of page tables, of the allocators. */
+#define WARM_UP 16
+
 /* Time in the finest unit there is, which takes few instructions to read. */
 static inline u64 now(void)
 {

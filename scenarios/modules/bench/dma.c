@@ -9,9 +9,6 @@
 
 #include "bench.h"
 
-/* The first calls fill caches: of IOVAs, of page tables. */
-#define WARM_UP 16
-
 static int measure(struct device *dev, struct page *page, size_t size, struct series *map,
 		   struct series *unmap)
 {
@@ -49,21 +46,16 @@ int bench_dma(struct device *dev, const char *arg)
 	page = alloc_pages(GFP_KERNEL, get_order(size));
 	if (!page)
 		return -ENOMEM;
-	ret = series_init(&map);
+	ret = series_init_two(&map, &unmap);
 	if (ret)
 		goto out_page;
-	ret = series_init(&unmap);
-	if (ret)
-		goto out_map;
 
 	ret = measure(dev, page, size, &map, &unmap);
 	if (!ret) {
 		report("dma_map", arg, &map);
 		report("dma_unmap", arg, &unmap);
 	}
-	series_free(&unmap);
-out_map:
-	series_free(&map);
+	series_free_two(&map, &unmap);
 out_page:
 	__free_pages(page, get_order(size));
 	return ret;

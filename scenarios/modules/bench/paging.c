@@ -134,12 +134,9 @@ static int bench(struct device *dev, const char *what, const char *arg, measure_
 	ret = PTR_ERR_OR_ZERO(job.domain);
 	if (ret)
 		goto out_block;
-	ret = series_init(&job.map);
+	ret = series_init_two(&job.map, &job.unmap);
 	if (ret)
 		goto out_domain;
-	ret = series_init(&job.unmap);
-	if (ret)
-		goto out_map;
 
 	ret = measure(&job);
 	if (!ret) {
@@ -148,9 +145,7 @@ static int bench(struct device *dev, const char *what, const char *arg, measure_
 		report(name[0], arg, &job.map);
 		report(name[1], arg, &job.unmap);
 	}
-	series_free(&job.unmap);
-out_map:
-	series_free(&job.map);
+	series_free_two(&job.map, &job.unmap);
 out_domain:
 	detach(job.domain, dev);
 out_block:

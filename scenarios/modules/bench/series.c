@@ -28,6 +28,24 @@ void series_free(struct series *s)
 	kvfree(s->kept);
 }
 
+int series_init_two(struct series *a, struct series *b)
+{
+	int ret = series_init(a);
+
+	if (ret)
+		return ret;
+	ret = series_init(b);
+	if (ret)
+		series_free(a);
+	return ret;
+}
+
+void series_free_two(struct series *a, struct series *b)
+{
+	series_free(a);
+	series_free(b);
+}
+
 /* Makes room by forgetting every other one; of what follows only so many are kept, too. */
 static void thin_out(struct series *s)
 {

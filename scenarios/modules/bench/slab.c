@@ -6,8 +6,6 @@
 
 #include "bench.h"
 
-#define WARM_UP 16
-
 int bench_slab(struct device *dev, const char *arg)
 {
 	struct series allocs, frees;
@@ -18,12 +16,9 @@ int bench_slab(struct device *dev, const char *arg)
 
 	if (ret || !size || size > KMALLOC_MAX_CACHE_SIZE)
 		return -EINVAL;
-	ret = series_init(&allocs);
+	ret = series_init_two(&allocs, &frees);
 	if (ret)
 		return ret;
-	ret = series_init(&frees);
-	if (ret)
-		goto out;
 	while (!series_enough(&frees, 3, 256)) {
 		begun = now();
 		object = kmalloc(size, GFP_KERNEL);
@@ -45,8 +40,6 @@ int bench_slab(struct device *dev, const char *arg)
 		report("slab_alloc", arg, &allocs);
 		report("slab_free", arg, &frees);
 	}
-	series_free(&frees);
-out:
-	series_free(&allocs);
+	series_free_two(&allocs, &frees);
 	return ret;
 }
