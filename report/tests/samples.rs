@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What docs/samples.md shows is what a kernel wrote: a report of each class, whole.
+
+use dmasan_report::{parse, Report};
+use std::path::PathBuf;
+
+/// Every class that is shown.
+const CLASSES: [&str; 6] = [
+    "alloc-while-mapped",
+    "domain-leak",
+    "free-while-mapped",
+    "object-alloc-while-mapped",
+    "object-free-while-mapped",
+    "unbind-leak",
+];
+
+fn read(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn report() -> Report {
+    parse(read("tests/data/classes.log").as_bytes()).unwrap()
+}
+
+#[test]
+fn one_of_each_class_is_shown_in_full() {
+    let (docs, report) = (read("../docs/samples.md"), report());
+    let mut shown: Vec<&str> = Vec::new();
+    for section in docs.split("\n## ").skip(1) {
+        let (class, rest) = section.split_once('\n').unwrap();
+        let of_class = |f: &&dmasan_report::Finding| f.class.as_str() == class;
+        let finding = report.findings.iter().find(of_class);
+        let finding = finding.unwrap_or_else(|| panic!("no {class} in classes.log"));
+        let lines: Vec<_> = finding.raw.iter().map(|line| line.trim_end()).collect();
+        let block = format!("```\n{}\n```\n", lines.join("\n"));
+        assert!(
+            rest.contains(&block),
+            "docs/samples.md shows another {class}"
+        );
+        shown.push(class);
+    }
+    shown.sort_unstable();
+    assert_eq!(shown, CLASSES);
+}
+
+#[test]
+fn they_are_whole_and_tell_who() {
+    for finding in report().findings {
+        let class = finding.class.as_str();
+        assert!(!finding.truncated && finding.raw_dropped == 0, "{class}");
+        assert_eq!(finding.hint.is_none(), class == "domain-leak", "{class}");
+        // It lists ranges.
+        assert_eq!(
+            finding.mappings.is_empty(),
+            class == "domain-leak",
+            "{class}"
+        );
+        for mapping in &finding.mappings {
+            assert_eq!(mapping.facts.value("driver"), Some("cases"), "{class}");
+            let site = mapping.site().map(|s| s.module.clone());
+            assert_eq!(site, Some(Some("cases".to_owned())), "{class}");
+        }
+    }
+}
