@@ -135,7 +135,7 @@ fn another_kernel_is_refused_and_can_be_forced() {
 #[test]
 fn files_that_cannot_help_say_what_to_do() {
     let case = Case::new(BANNER);
-    let bare = case.built.without_debug_info();
+    let bare = case.built.kernel_with(&["-g0"], "vmlinux-g0");
     case.report(&["--vmlinux", bare.to_str().unwrap()])
         .code(2)
         .stderr(
@@ -214,7 +214,7 @@ fn a_run_takes_what_its_own_files_have() {
         how.is_none() && kernel > 0 && module == 0,
         "{how:?} {kernel} {module}"
     );
-    let bare = case.built.without_debug_info();
+    let bare = case.built.kernel_with(&["-g0"], "vmlinux-g0");
     let (how, kernel, module) = as_run(&case, &bare, &case.built.module);
     assert!(how.is_some_and(|how| how.contains("--config")), "{how:?}");
     assert_eq!((kernel, module), (0, 0));
