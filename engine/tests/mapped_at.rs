@@ -7,6 +7,7 @@ use dmasan_engine::mapped_at::{
     UnbindFacts, MAPPED_AT, UNBOUND_AT,
 };
 use dmasan_engine::report::Class;
+use dmasan_engine::unmapped_at::UnmapError;
 
 const OWNER: Owner<'_> = Owner {
     device: "0000:00:03.0",
@@ -51,6 +52,13 @@ fn domains_have_names() {
     let all = [Domain::None, Domain::Passthrough, Domain::Translated];
     let names = all.map(Domain::name);
     assert_eq!(names, ["none", "passthrough", "translated"]);
+}
+
+#[test]
+fn errors_of_unmaps_have_names() {
+    use UnmapError::{Direction, Kind, NotMapped, Size, Twice};
+    let names = [NotMapped, Twice, Size, Kind, Direction].map(UnmapError::name);
+    assert_eq!(names, ["not-mapped", "twice", "size", "kind", "direction"]);
 }
 
 #[test]
