@@ -205,6 +205,8 @@ fn a_value_is_found_and_removed_in_its_own_chain_only() {
     assert_eq!(table.remove(3, slots[3]), Some(&3));
     assert_eq!(table.len(), 7);
     assert_eq!(table.find(|&v| v == 3), None);
+    assert_eq!(table.remove(4, slots[4]), Some(&4));
+    table.insert(9, 9).unwrap();
     assert_eq!(table.peak(), 8, "what there was once");
 }
 
