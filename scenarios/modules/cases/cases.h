@@ -69,6 +69,8 @@ int case_late_write(struct device *dev, bool bug);
 int case_late_read(struct device *dev, bool bug);
 int case_late_freed(struct device *dev, bool bug);
 int case_late_reused(struct device *dev, bool bug);
+int case_iotlb_fast(struct device *dev, bool bug);
+int case_iotlb_lazy(struct device *dev, bool bug);
 
 /* Run once probe() is done and its locks are released. */
 int case_unbound(struct pci_dev *pdev, bool bug);

@@ -77,6 +77,8 @@ static const struct test {
 	{ "late_read", case_late_read },
 	{ "late_freed", case_late_freed },
 	{ "late_reused", case_late_reused },
+	{ "iotlb_fast", case_iotlb_fast },
+	{ "iotlb_lazy", case_iotlb_lazy },
 	{ "unbound", .after = case_unbound },
 	{ "removed", .after = case_removed },
 	{ "group_type", .after = case_group_type },
