@@ -100,7 +100,7 @@ unsafe extern "C" fn iommu_debug_late_init() -> c_int {
         );
     }
     // SAFETY: Set while the command line was parsed, and read-only since.
-    let driver = unsafe { &*(&raw const bindings::iommu_debug_driver) };
+    let driver = unsafe { bindings::iommu_debug_driver };
     if driver.first() != Some(&0) {
         // SAFETY: It is ended by a zero.
         let has_driver = unsafe { bindings::iommu_debug_has_driver(driver.as_ptr()) };
@@ -111,7 +111,7 @@ unsafe extern "C" fn iommu_debug_late_init() -> c_int {
         };
         pr_info!(
             "only findings of driver {} are reported{missing}\n",
-            text(driver)
+            text(&driver)
         );
     }
     if let Err(error) = stats::publish() {

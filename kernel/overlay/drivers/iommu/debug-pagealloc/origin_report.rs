@@ -75,8 +75,8 @@ impl Seen {
 /// counted.
 pub(crate) fn is_asked_for(origin: &Origin, device: Option<u32>) -> bool {
     // SAFETY: Set while the command line was parsed, and read-only since.
-    let wanted = unsafe { &*(&raw const bindings::iommu_debug_driver) };
-    let wanted = text(wanted);
+    let wanted = unsafe { bindings::iommu_debug_driver };
+    let wanted = text(&wanted);
     let info = device.map(|device| origin.devices.info(device));
     let is_it = wanted.is_empty() || info.is_some_and(|info| info.owner().driver == wanted);
     if !is_it {

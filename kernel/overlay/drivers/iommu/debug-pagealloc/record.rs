@@ -9,7 +9,7 @@ use kernel::bindings::{self, iommu_debug_who};
 const SHOWN: usize = 4;
 
 /// Who did something, and when.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct By {
     pub(crate) who: iommu_debug_who,
     /// Handle in the stack depot, or 0.
@@ -24,15 +24,6 @@ impl By {
         // SAFETY: The pointer is valid for writes.
         unsafe { bindings::iommu_debug_whoami(&mut who) };
         By { who, stack }
-    }
-}
-
-impl Default for By {
-    fn default() -> By {
-        By {
-            who: iommu_debug_who::default(),
-            stack: 0,
-        }
     }
 }
 
