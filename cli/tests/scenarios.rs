@@ -190,6 +190,7 @@ scenarios! {
         page_ext,
         reused_while_mapped,
         sg_segment,
+        stale_iotlb,
         stress,
         vmalloc;
     rust_vtd_scalable Rust "vtd-scalable" cfg(test):
@@ -213,7 +214,6 @@ scenarios! {
         over_unmap_16k,
         own_domain,
         reused_while_mapped,
-        sg_segment,
         stress_virtio,
         unmap_hole,
         unmap_race,
@@ -292,6 +292,26 @@ scenarios! {
         sg_segment,
         stress_virtio,
         vmalloc;
+    arm64_smmuv3_64k Rust "arm64-smmuv3-64k" ignore = "its kernel is built for it alone":
+        device_removed,
+        domain_gone,
+        e1000e_traffic,
+        edu_page,
+        group_type,
+        kunit,
+        mapped_twice,
+        nvme_traffic,
+        order3_inner,
+        own_domain,
+        reused_while_mapped,
+        sg_segment,
+        vmalloc;
+    arm64_virtio_iommu_64k Rust "arm64-virtio-iommu-64k" ignore = "its kernel is built for it alone":
+        device_removed,
+        e1000e_traffic,
+        iommu_page_smaller,
+        kunit,
+        nvme_traffic;
     c C "vtd" cfg(test):
         address_zero,
         device_removed,
