@@ -191,6 +191,8 @@ scenarios! {
         reused_while_mapped,
         sg_segment,
         stale_iotlb,
+        stale_iotlb_lazy,
+        stale_iotlb_off,
         stress,
         vmalloc;
     rust_vtd_scalable Rust "vtd-scalable" cfg(test):
