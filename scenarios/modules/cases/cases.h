@@ -23,7 +23,6 @@ int case_sg(struct device *dev, bool bug);
 int case_vmalloc(struct device *dev, bool bug);
 int case_cpu(struct device *dev, bool bug);
 int case_domain(struct device *dev, bool bug);
-int case_fast_unmap(struct device *dev, bool bug);
 int case_gone(struct device *dev, bool bug);
 int case_gone_reused(struct device *dev, bool bug);
 int case_huge(struct device *dev, bool bug);
@@ -75,6 +74,7 @@ int case_iotlb_lazy(struct device *dev, bool bug);
 /* Run once probe() is done and its locks are released. */
 int case_unbound(struct pci_dev *pdev, bool bug);
 int case_removed(struct pci_dev *pdev, bool bug);
+int case_removed_late(struct pci_dev *pdev, bool bug);
 int case_group_type(struct pci_dev *pdev, bool bug);
 
 /* Map a whole page for the device to write; an error code comes back as such. */

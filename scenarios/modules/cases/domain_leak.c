@@ -64,6 +64,13 @@ int case_removed(struct pci_dev *pdev, bool bug)
 	return ret;
 }
 
+/* The same by work that outlives the driver: it maps when that has let go already. */
+int case_removed_late(struct pci_dev *pdev, bool bug)
+{
+	device_release_driver(&pdev->dev);
+	return case_removed(pdev, bug);
+}
+
 static int set_group_type(struct device *dev, const char *type)
 {
 	struct iommu_group *group = iommu_group_get(dev);

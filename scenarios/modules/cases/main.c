@@ -31,7 +31,6 @@ static const struct test {
 	{ "vmalloc", case_vmalloc },
 	{ "cpu", case_cpu },
 	{ "domain", case_domain },
-	{ "fast_unmap", case_fast_unmap },
 	{ "gone", case_gone },
 	{ "gone_reused", case_gone_reused },
 	{ "huge", case_huge },
@@ -81,6 +80,7 @@ static const struct test {
 	{ "iotlb_lazy", case_iotlb_lazy },
 	{ "unbound", .after = case_unbound },
 	{ "removed", .after = case_removed },
+	{ "removed_late", .after = case_removed_late },
 	{ "group_type", .after = case_group_type },
 };
 
