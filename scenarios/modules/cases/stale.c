@@ -12,6 +12,21 @@
 
 #define OBJECT_SIZE	512
 #define TRIES		64
+#define SPARE		16
+
+/* Frees a page, and others after it, which the page tables of the map take first. */
+static void free_below(struct page *page)
+{
+	struct page *others[SPARE];
+	int i;
+
+	for (i = 0; i < SPARE; i++)
+		others[i] = alloc_page(GFP_KERNEL);
+	__free_page(page);
+	for (i = 0; i < SPARE; i++)
+		if (others[i])
+			__free_page(others[i]);
+}
 
 int case_stale_page(struct device *dev, bool bug)
 {
@@ -25,7 +40,7 @@ int case_stale_page(struct device *dev, bool bug)
 	pfn = page_to_pfn(page);
 	migrate_disable();
 	if (bug)
-		__free_page(page);
+		free_below(page);
 	ret = map_page(dev, page, &dma);
 	if (bug)
 		page = get_pages_in(pfn, pfn, GFP_KERNEL, 0);
