@@ -162,11 +162,12 @@ fn report_bad_unmap(origin: &Origin, mut bad: BadUnmap) {
     // What was mapped there has just ended, if it is not the error that nothing was.
     let ended = origin.ended_at(bad.device, bad.dma, None);
     if bad.error == UnmapError::NotMapped {
+        if origin.counters.skipped.load() != 0 {
+            // It may well be mapped; what has ended there may have been another mapping.
+            return;
+        }
         if ended.is_some() {
             bad.error = UnmapError::Twice;
-        } else if origin.counters.skipped.load() != 0 {
-            // It may well be mapped.
-            return;
         }
     }
     unmapped_report::report_bad_unmap(origin, &bad, ended.as_ref());

@@ -252,19 +252,20 @@ pub(crate) fn mapped_how(origin: &Origin, phys: u64, size: u64, found: &Found) {
 
 /// A section for each mapping; `memory` is where the page or object begins that they reach into.
 pub(crate) fn mapped_by(origin: &Origin, memory: Option<u64>, found: &Found) {
+    let now = now();
     for mapping in found.iter() {
-        mapped_at(origin, memory, mapping);
+        mapped_at(origin, memory, mapping, now);
         if mapping.is_stale() {
             let when = Some(mapping.when);
             if let Some(ended) = origin.ended_at(u32::from(mapping.device), mapping.dma, when) {
-                unmapped_at(&ended);
+                unmapped_at(&ended, now);
             }
         }
     }
 }
 
 /// The section of one mapping.
-pub(crate) fn mapped_at(origin: &Origin, memory: Option<u64>, mapping: &Mapping) {
+pub(crate) fn mapped_at(origin: &Origin, memory: Option<u64>, mapping: &Mapping, now: u64) {
     let info = origin.devices.info(u32::from(mapping.device));
     line(fmt!(""));
     line(fmt!("{MAPPED_AT}"));
@@ -283,7 +284,7 @@ pub(crate) fn mapped_at(origin: &Origin, memory: Option<u64>, mapping: &Mapping)
             cpu: u32::from(mapping.cpu),
             comm: text(&mapping.comm),
             pid: mapping.pid,
-            age: age(mapping.when),
+            age: age(mapping.when, now),
         }
     ));
     let stack = Stack::saved(mapping.stack);
@@ -291,7 +292,7 @@ pub(crate) fn mapped_at(origin: &Origin, memory: Option<u64>, mapping: &Mapping)
 }
 
 /// The section of who unmapped.
-pub(crate) fn unmapped_at(ended: &Ended) {
+pub(crate) fn unmapped_at(ended: &Ended, now: u64) {
     line(fmt!(""));
     line(fmt!("{UNMAPPED_AT}"));
     line(core::format_args!(
@@ -300,16 +301,20 @@ pub(crate) fn unmapped_at(ended: &Ended) {
             cpu: u32::from(ended.by.who.cpu),
             comm: text(&ended.by.who.comm),
             pid: ended.by.who.pid,
-            age: age(ended.by.who.when),
+            age: age(ended.by.who.when, now),
         }
     ));
     Stack::ended(ended).frames().for_each(symbol_line);
 }
 
-/// How long ago that was, in microseconds.
-fn age(when: u64) -> u64 {
+/// The time that the ages in a report are counted from; printing takes long.
+pub(crate) fn now() -> u64 {
     // SAFETY: Any context.
-    let now = unsafe { bindings::iommu_debug_now() };
+    unsafe { bindings::iommu_debug_now() }
+}
+
+/// How long ago that was, in microseconds.
+fn age(when: u64, now: u64) -> u64 {
     now.saturating_sub(when) / 1000
 }
 

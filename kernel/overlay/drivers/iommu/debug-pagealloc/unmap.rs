@@ -105,8 +105,8 @@ unsafe fn count_put_aside(state: &mut bindings::iommu_debug_cleared) {
     state.count = 0;
 }
 
-/// The entries that were collected in `cleared` are gone, but the IOMMU may have them cached: counts
-/// down what they mapped when it is told to forget them.
+/// The entries that were collected in `cleared` are gone, but the IOMMU may have them cached:
+/// counts down what they mapped when it is told to forget them.
 ///
 /// # Safety
 ///

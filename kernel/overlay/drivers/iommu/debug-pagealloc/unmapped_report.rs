@@ -9,7 +9,7 @@ use crate::{
         unmapped_at::{AccessFacts, Call, UnmapError, UnmapFacts, MEMORY_NOW, UNMAPPED_AT},
     },
     origin::Origin,
-    origin_report::{end, is_new, mapped_at, section, unmapped_at},
+    origin_report::{end, is_new, mapped_at, now, section, unmapped_at},
     record::{Ended, Found},
     report::{
         begin, cpu, current_comm, current_pid, dump_page_owner, enter, line, text, title, Stack,
@@ -69,10 +69,11 @@ pub(crate) fn report_bad_unmap(origin: &Origin, bad: &BadUnmap, ended: Option<&E
     section(UNMAPPED_AT, &stack);
     let mut found = Found::default();
     if let Some(ended) = ended {
-        mapped_at(origin, None, &ended.mapping);
+        let now = now();
+        mapped_at(origin, None, &ended.mapping, now);
         found.push(&ended.mapping);
         if bad.error == UnmapError::Twice {
-            unmapped_at(ended);
+            unmapped_at(ended, now);
         }
     }
     end(origin, Class::BadUnmap, &found);
@@ -105,8 +106,9 @@ pub(crate) fn report_access(origin: &Origin, access: &Access, ended: &Ended) {
             pid: current_pid(),
         }
     ));
-    mapped_at(origin, None, mapping);
-    unmapped_at(ended);
+    let now = now();
+    mapped_at(origin, None, mapping, now);
+    unmapped_at(ended, now);
     line(fmt!(""));
     memory_now(mapping.phys.saturating_add(into.unwrap_or(0)));
     let mut found = Found::default();
