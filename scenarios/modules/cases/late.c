@@ -25,32 +25,47 @@ static int wait_for_fault(struct edu *edu)
 	return ret;
 }
 
-/* It writes to an object, which stays with the driver. */
-int case_late_write(struct device *dev, bool bug)
+/*
+ * The device moves BYTES, which are unmapped when it is done, or with @bug before. Inlined,
+ * as reports name who maps and unmaps.
+ */
+static __always_inline int move(struct device *dev, bool bug, void *memory,
+				enum dma_data_direction dir)
 {
-	char *object = kmalloc(OBJECT_SIZE, GFP_KERNEL);
 	struct edu edu;
 	dma_addr_t dma;
 	int ret;
 
-	if (!object)
-		return -ENOMEM;
 	ret = edu_begin(dev, &edu);
 	if (ret)
-		goto free;
-	dma = dma_map_single(dev, object + OFFSET, BYTES, DMA_FROM_DEVICE);
+		return ret;
+	dma = dma_map_single(dev, memory + OFFSET, BYTES, dir);
 	ret = dma_mapping_error(dev, dma);
 	if (ret)
 		goto end;
-	edu_write(&edu, dma, BYTES);
+	if (dir == DMA_FROM_DEVICE)
+		edu_write(&edu, dma, BYTES);
+	else
+		edu_read(&edu, dma, BYTES);
 	if (!bug)
 		ret = edu_wait(&edu);
-	dma_unmap_single(dev, dma, BYTES, DMA_FROM_DEVICE);
+	dma_unmap_single(dev, dma, BYTES, dir);
 	if (bug)
 		ret = wait_for_fault(&edu);
 end:
 	edu_end(dev, &edu);
-free:
+	return ret;
+}
+
+/* It writes to an object, which stays with the driver. */
+int case_late_write(struct device *dev, bool bug)
+{
+	void *object = kmalloc(OBJECT_SIZE, GFP_KERNEL);
+	int ret;
+
+	if (!object)
+		return -ENOMEM;
+	ret = move(dev, bug, object, DMA_FROM_DEVICE);
 	kfree(object);
 	return ret;
 }
@@ -59,28 +74,11 @@ free:
 int case_late_read(struct device *dev, bool bug)
 {
 	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	struct edu edu;
-	dma_addr_t dma;
 	int ret;
 
 	if (!page)
 		return -ENOMEM;
-	ret = edu_begin(dev, &edu);
-	if (ret)
-		goto free;
-	dma = dma_map_page(dev, page, OFFSET, BYTES, DMA_TO_DEVICE);
-	ret = dma_mapping_error(dev, dma);
-	if (ret)
-		goto end;
-	edu_read(&edu, dma, BYTES);
-	if (!bug)
-		ret = edu_wait(&edu);
-	dma_unmap_page(dev, dma, BYTES, DMA_TO_DEVICE);
-	if (bug)
-		ret = wait_for_fault(&edu);
-end:
-	edu_end(dev, &edu);
-free:
+	ret = move(dev, bug, page_address(page), DMA_TO_DEVICE);
 	__free_page(page);
 	return ret;
 }
