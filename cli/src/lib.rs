@@ -8,6 +8,7 @@ pub mod bench;
 pub mod boot;
 pub mod bootstrap;
 pub mod cache;
+pub mod cell;
 pub mod console;
 pub mod demo;
 pub mod doctor;
