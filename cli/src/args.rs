@@ -183,6 +183,7 @@ impl KernelArgs {
         KernelSpec {
             flavor,
             model,
+            extra: &[],
             source: self.source.clone(),
             fragments: self.config.clone(),
             jobs: jobs_or_default(self.jobs),

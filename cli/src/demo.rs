@@ -71,6 +71,7 @@ pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
     let spec = KernelSpec {
         flavor: Flavor::Rust,
         model: machine.model,
+        extra: &[],
         source: None,
         fragments: Vec::new(),
         jobs: jobs_or_default(args.jobs),

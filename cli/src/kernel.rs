@@ -91,12 +91,22 @@ pub struct KernelSpec {
     pub flavor: Flavor,
     /// The machine that it has to run on; several can have the same kernel.
     pub model: &'static Model,
+    /// Files in `kernel/config` for a special purpose, on top of flavour's and machine's.
+    pub extra: &'static [&'static str],
     /// The user's tree instead of the distribution's source.
     pub source: Option<PathBuf>,
     /// The user's config fragments.
     pub fragments: Vec<PathBuf>,
     /// Parallel jobs.
     pub jobs: usize,
+}
+
+impl KernelSpec {
+    /// How messages tell it from the kernel of the default machine.
+    fn purpose(&self) -> String {
+        let extra = self.extra.iter().map(|name| format!(", {name}"));
+        self.model.kernel() + &extra.collect::<String>()
+    }
 }
 
 /// Builds the kernel unless it is there already.
@@ -123,7 +133,7 @@ pub fn build(exec: &Exec, _cache: &Cache, env: &Env, spec: &KernelSpec) -> Resul
         "kernel (Linux {}, flavor {}{})",
         source.version,
         spec.flavor,
-        spec.model.kernel()
+        spec.purpose()
     );
     let dir = entry.get_or_make(&what, |dir| {
         let job = Job {
@@ -186,12 +196,13 @@ fn own_fragments(spec: &KernelSpec) -> Vec<String> {
     let flavor = format!("flavor-{}", spec.flavor);
     let names = ["base", spec.model.arch.name(), &flavor];
     let names = names.into_iter().chain(spec.model.config.iter().copied());
+    let names = names.chain(spec.extra.iter().copied());
     names.map(str::to_owned).collect()
 }
 
-/// How many objects a build has, as counted on an earlier one, if the user adds no options.
+/// How many objects a build has, as counted on an earlier one, if nobody adds options.
 fn objects(spec: &KernelSpec) -> Option<u64> {
-    if !spec.fragments.is_empty() {
+    if !spec.fragments.is_empty() || !spec.extra.is_empty() {
         return None;
     }
     let text = embed::KERNEL.get_file("config/objects")?.contents_utf8()?;
@@ -305,7 +316,7 @@ impl Job<'_> {
         let text = format!(
             "building Linux {version}, flavor {}{}",
             self.spec.flavor,
-            self.spec.model.kernel()
+            self.spec.purpose()
         );
         let total = objects(self.spec);
         let step = match total {
@@ -354,6 +365,7 @@ mod tests {
         KernelSpec {
             flavor,
             model: <&Model>::default(),
+            extra: &[],
             source: None,
             fragments,
             jobs: 1,

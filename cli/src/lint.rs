@@ -37,6 +37,7 @@ pub fn run(exec: &Exec, args: &CheckArgs) -> Result<Exit> {
     let spec = KernelSpec {
         flavor: Flavor::Rust,
         model: Default::default(),
+        extra: &[],
         source: None,
         fragments: Vec::new(),
         jobs,

@@ -67,6 +67,7 @@ impl Lab {
         let spec = KernelSpec {
             flavor,
             model,
+            extra: &[],
             source: None,
             fragments: Vec::new(),
             jobs: jobs_or_default(None),
