@@ -3,7 +3,7 @@
 
 fn main() {
     // `include_dir!` cannot tell cargo about the files on a stable compiler.
-    for dir in ["../kernel", "../engine/src", "../scenarios"] {
+    for dir in ["../kernel", "../engine/src", "../scenarios", "../drivers"] {
         println!("cargo:rerun-if-changed={dir}");
     }
 }

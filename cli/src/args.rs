@@ -96,6 +96,13 @@ pub enum Command {
     /// Boots in QEMU, loads the modules in the order given (a folder is built against that kernel
     /// first), runs the script, unloads, powers off and prints the findings.
     Run(RunArgs),
+    /// Run drivers of the kernel's with what QEMU emulates, where the sanitizer has to be silent
+    ///
+    /// For each driver a guest is booted with its device behind the IOMMU. Its modules are loaded, data is moved
+    /// and compared, the driver is unbound and bound, the device removed and found again, put to sleep and woken up,
+    /// the modules are unloaded and loaded, also in the middle of work. What the sanitizer or the kernel says to that,
+    /// and what is still mapped in the end, makes the driver fail.
+    Drivers(DriversArgs),
     /// Print the findings in a kernel log (dmesg, serial console, journal)
     Report(ReportArgs),
     /// Measure what the sanitizer costs
@@ -284,6 +291,32 @@ pub struct RunArgs {
     /// Keep the guest's kernel log in this file
     #[arg(long, value_name = "FILE")]
     pub keep_log: Option<PathBuf>,
+    /// The kernel to boot.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+}
+
+/// `dmasan drivers`
+#[derive(Args, Debug)]
+pub struct DriversArgs {
+    /// Which drivers [default: all]; a wrong name lists all
+    #[arg(value_name = "NAME")]
+    pub name: Vec<String>,
+    /// Only tell which there are
+    #[arg(long)]
+    pub list: bool,
+    /// Which kernel to boot
+    #[arg(long, value_enum, default_value_t)]
+    pub flavor: Flavor,
+    /// Whether the sanitizer is on (iommu.debug_pagealloc)
+    #[arg(long, value_enum, default_value_t)]
+    pub debug_pagealloc: Switch,
+    /// What they run on.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Write the results as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
     /// The kernel to boot.
     #[command(flatten)]
     pub kernel: KernelArgs,

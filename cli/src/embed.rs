@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The files that the tool carries inside: kernel overlay, patches, config fragments, engine source, scenarios.
+//! The files that the tool carries inside: kernel overlay, patches, config fragments, engine source, scenarios, drivers.
 
 use include_dir::{include_dir, Dir, File};
 
@@ -9,6 +9,8 @@ pub static KERNEL: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../kernel");
 pub static ENGINE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../engine/src");
 /// The `scenarios/` folder of the project.
 pub static SCENARIOS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");
+/// The `drivers/` folder of the project.
+pub static DRIVERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../drivers");
 
 /// All files below a folder, in the order of their paths.
 pub fn files<'a>(dir: &'a Dir<'a>) -> Vec<&'a File<'a>> {

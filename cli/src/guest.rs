@@ -46,6 +46,15 @@ pub enum Action {
     Unload(String),
     /// The user's script.
     Script,
+    /// A part of a script of the project's: the word that it is called with.
+    Phase(String),
+}
+
+impl Action {
+    /// Whether a module is loaded or unloaded.
+    pub fn is_module(&self) -> bool {
+        matches!(self, Action::Load(_) | Action::Unload(_))
+    }
 }
 
 /// One step.
@@ -204,9 +213,10 @@ unload() {
 }
 
 script() {
-	begin "$1" "$2"
-	{ sh /script 2>&1; echo $? >/tmp/rc; } | quoted
-	end "$1" "$(cat /tmp/rc)"
+	number=$1 text=$2; shift 2
+	begin "$number" "$text"
+	{ sh /script "$@" 2>&1; echo $? >/tmp/rc; } | quoted
+	end "$number" "$(cat /tmp/rc)"
 }
 
 # What is counted just now. Looks at all of memory, so only where it is asked for; nothing without the sanitizer.
@@ -248,7 +258,7 @@ fn call(step: &Step, number: u32, modules: &[&Path]) -> String {
     let mut words = match &step.action {
         Action::Load(_) => vec!["load".to_owned()],
         Action::Unload(_) => vec!["unload".to_owned()],
-        Action::Script => vec!["script".to_owned()],
+        Action::Script | Action::Phase(_) => vec!["script".to_owned()],
     };
     words.push(number.to_string());
     words.push(word(&one_line(&step.text)));
@@ -258,6 +268,7 @@ fn call(step: &Step, number: u32, modules: &[&Path]) -> String {
             words.extend(load.params.iter().map(|p| word(p)));
         }
         Action::Unload(name) => words.push(word(name)),
+        Action::Phase(name) => words.push(word(name)),
         Action::Script => {}
     }
     words.join(" ")

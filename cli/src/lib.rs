@@ -12,6 +12,7 @@ pub mod cell;
 pub mod console;
 pub mod demo;
 pub mod doctor;
+pub mod drivers;
 pub mod embed;
 pub mod error;
 pub mod exact;
@@ -28,6 +29,7 @@ pub mod machine;
 pub mod mail;
 pub mod module;
 pub mod params;
+pub mod plug;
 pub mod process;
 pub mod qemu;
 pub mod report;
@@ -58,6 +60,7 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
         Command::Kernel(KernelCommand::Patch(args)) => series::run(exec, args),
         Command::Kernel(KernelCommand::Check(args)) => lint::run(exec, args),
         Command::Run(args) => run::run(exec, args),
+        Command::Drivers(args) => drivers::run(exec, args),
         Command::Report(args) => report::run(exec, cli.global.color, args),
         Command::Bench(command) => bench::run(exec, command),
     }

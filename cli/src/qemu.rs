@@ -8,6 +8,7 @@ use crate::args::{MachineArgs, Switch};
 use crate::error::{Error, Result};
 use crate::exec::Cmd;
 use crate::machine::Model;
+use crate::plug::Plug;
 
 /// Size of the scratch drive behind a storage device. The file is sparse.
 pub const DRIVE_BYTES: u64 = 256 << 20;
@@ -90,6 +91,8 @@ pub struct Machine {
     pub lazy: bool,
     /// Devices in the order they are plugged in.
     pub devices: Vec<Device>,
+    /// What the description of a driver plugs in.
+    pub plug: Plug,
     /// Memory in MiB.
     pub memory: u32,
     /// Number of CPUs.
@@ -108,6 +111,7 @@ impl Default for Machine {
             model: <&Model>::default(),
             lazy: false,
             devices: Vec::new(),
+            plug: Plug::default(),
             memory: 1024,
             cpus: 2,
             kvm: false,
@@ -179,6 +183,7 @@ pub fn drives(machine: &Machine) -> Vec<String> {
     with_index
         .filter(|(_, d)| d.has_drive())
         .map(|(i, _)| drive_name(i))
+        .chain(machine.plug.drive().map(str::to_owned))
         .collect()
 }
 
@@ -191,6 +196,7 @@ pub fn command(qemu: Cmd, machine: &Machine, files: &Files, cmdline: &str) -> Cm
     let qemu = base(qemu, machine);
     let qemu = iommu(qemu, machine.model);
     let qemu = devices(qemu, machine, files);
+    let qemu = qemu.args(machine.plug.args(&files.dir));
     let qemu = ports(qemu, &files.dir);
     let qemu = debugger(qemu, machine);
     boot(qemu, files, cmdline)
@@ -277,7 +283,7 @@ fn boot(qemu: Cmd, files: &Files, cmdline: &str) -> Cmd {
 }
 
 /// A comma ends a value in QEMU's options, two are one.
-fn escape(path: &Path) -> String {
+pub fn escape(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 

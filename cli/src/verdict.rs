@@ -113,9 +113,7 @@ fn last_lines(outcome: &Outcome) -> String {
 fn failed_module(outcome: &Outcome, plan: &Plan) -> Option<Error> {
     let failed = outcome.answers.results.iter().filter(|(_, rc)| *rc != 0);
     let with_step = failed.filter_map(|(n, _)| Some((*n, plan.step(*n)?)));
-    let (number, step) = with_step
-        .into_iter()
-        .find(|(_, s)| s.action != Action::Script)?;
+    let (number, step) = with_step.into_iter().find(|(_, s)| s.action.is_module())?;
     let what = match &step.action {
         Action::Unload(name) => format!("module {name} cannot be unloaded"),
         _ => format!("module does not load: {}", step.text),
@@ -149,10 +147,17 @@ fn kernel_lines(outcome: &Outcome, number: u32) -> Vec<String> {
 }
 
 fn failed_script(outcome: &Outcome, plan: &Plan) -> Option<Error> {
-    let mut steps = (1..).zip(plan.steps());
-    let (number, _) = steps.find(|(_, s)| s.action == Action::Script)?;
-    let rc = outcome.answers.result(number).filter(|rc| *rc != 0)?;
-    let error = Error::failed(format!("the script failed (rc={rc})"));
+    let steps = (1..).zip(plan.steps());
+    let mut scripts = steps.filter(|(_, s)| !s.action.is_module());
+    let (number, step, rc) = scripts.find_map(|(number, step)| {
+        let rc = outcome.answers.result(number).filter(|rc| *rc != 0)?;
+        Some((number, step, rc))
+    })?;
+    let what = match &step.action {
+        Action::Phase(_) => format!("the step `{}`", step.text),
+        _ => "the script".to_owned(),
+    };
+    let error = Error::failed(format!("{what} failed (rc={rc})"));
     let said = outcome.answers.output_of(number);
     let tail: Vec<String> = said
         .iter()

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `driver.toml`: a driver of the kernel's, the device that QEMU emulates for it, and what is done with both.
+//!
+//! `docs/drivers.md` describes the file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::arch::Arch;
+use crate::embed;
+use crate::error::{Error, Result};
+use crate::machine::Model;
+use crate::plug::{Backend, Plug};
+use crate::qemu::Machine;
+
+/// The file that makes a folder a driver.
+pub const FILE: &str = "driver.toml";
+
+/// A driver as its file describes it.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Driver {
+    /// Name of its folder.
+    #[serde(skip)]
+    pub name: String,
+    /// One line: the device.
+    pub summary: String,
+    /// What sysfs calls the driver.
+    pub kernel_driver: String,
+    /// The bus on which it is called so: a virtio device sits on a PCI device.
+    #[serde(default)]
+    pub bus: Bus,
+    /// Its modules; what these need is found by the tool. Those that are part of the kernel may be named as well.
+    pub modules: Vec<String>,
+    /// QEMU's `-device`, in order; the first is the PCI device that does the DMA.
+    pub devices: Vec<String>,
+    /// What is behind the device.
+    pub backend: Backend,
+    /// The script in `drivers/workloads` that gives it work, without `.sh`.
+    pub workload: String,
+    /// Set in the script, as shell variables.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// What is not done with it, and why.
+    #[serde(default)]
+    pub without: BTreeMap<Phase, String>,
+    /// How many MiB have to be moved at least, in both directions together.
+    #[serde(default = "least")]
+    pub least_mib: u64,
+    /// Why that is less than usual.
+    pub why_less: Option<String>,
+    /// The version of QEMU that brought the device, if that is not long ago.
+    pub since: Option<String>,
+    /// Architectures of whose machines it is known to work.
+    #[serde(default = "architectures")]
+    pub architectures: Vec<String>,
+    /// Memory of the guest in MiB.
+    #[serde(default = "memory")]
+    pub memory: u32,
+    /// Seconds that everything may take, on top of booting.
+    #[serde(default = "timeout")]
+    pub timeout: u64,
+}
+
+/// A bus in sysfs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bus {
+    /// PCI.
+    #[default]
+    Pci,
+    /// Virtio, on top of PCI.
+    Virtio,
+}
+
+impl Bus {
+    /// The name of its folder in /sys/bus.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bus::Pci => "pci",
+            Bus::Virtio => "virtio",
+        }
+    }
+}
+
+/// What is done with a driver; each is a step of its own, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Data is moved, and compared.
+    Traffic,
+    /// The same while memory is short.
+    Pressure,
+    /// The device is set up anew while it is in use: another MTU, a reset, unplugged from its bus.
+    Reset,
+    /// The driver is taken from the device and given back, through sysfs.
+    Rebind,
+    /// The same in the middle of work.
+    Yank,
+    /// The PCI device is removed, and found again.
+    Rescan,
+    /// Devices go to sleep and wake up.
+    Suspend,
+    /// The module is unloaded while the device is up, and loaded again.
+    Reload,
+}
+
+impl Phase {
+    /// All of them, in order.
+    pub const ALL: [Phase; 8] = [
+        Phase::Traffic,
+        Phase::Pressure,
+        Phase::Reset,
+        Phase::Rebind,
+        Phase::Yank,
+        Phase::Rescan,
+        Phase::Suspend,
+        Phase::Reload,
+    ];
+
+    /// The word in files, and that the script is called with.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Traffic => "traffic",
+            Phase::Pressure => "pressure",
+            Phase::Reset => "reset",
+            Phase::Rebind => "rebind",
+            Phase::Yank => "yank",
+            Phase::Rescan => "rescan",
+            Phase::Suspend => "suspend",
+            Phase::Reload => "reload",
+        }
+    }
+}
+
+fn least() -> u64 {
+    32
+}
+
+fn architectures() -> Vec<String> {
+    vec![Arch::X86_64.name().to_owned()]
+}
+
+fn memory() -> u32 {
+    512
+}
+
+fn timeout() -> u64 {
+    240
+}
+
+impl Driver {
+    /// All drivers that the tool carries inside, by name.
+    pub fn all() -> Result<Vec<Driver>> {
+        let dirs = embed::DRIVERS.dirs();
+        let files = dirs.filter_map(|d| d.get_file(d.path().join(FILE)));
+        let mut drivers: Vec<Driver> = files
+            .map(|file| {
+                let folder = file.path().parent().and_then(|p| p.file_name());
+                let name = folder.unwrap_or_default().to_string_lossy();
+                let text = file.contents_utf8().unwrap_or_default();
+                Driver::parse(&name, text)
+                    .map_err(|e| Error::usage(format!("drivers/{name}/{FILE}: {e}")))
+            })
+            .collect::<Result<_>>()?;
+        drivers.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(drivers)
+    }
+
+    /// Finds drivers by their names, all if none is named; an unknown name is answered with the near ones and with all.
+    pub fn find(names: &[String]) -> Result<Vec<Driver>> {
+        let all = Driver::all()?;
+        if names.is_empty() {
+            return Ok(all);
+        }
+        let find = |name: &String| {
+            let found = all.iter().find(|d| d.name == *name).cloned();
+            found.ok_or_else(|| unknown(name, &all))
+        };
+        names.iter().map(find).collect()
+    }
+
+    fn parse(name: &str, text: &str) -> std::result::Result<Driver, String> {
+        let mut driver: Driver = toml::from_str(text).map_err(|e| e.to_string())?;
+        driver.name = name.to_owned();
+        if driver.devices.is_empty() {
+            return Err("it has no device".to_owned());
+        }
+        let script = driver.workload_path();
+        if embed::DRIVERS.get_file(&script).is_none() {
+            return Err(format!("there is no drivers/{script}"));
+        }
+        let known = [Arch::X86_64, Arch::Arm64].map(Arch::name);
+        let mut wanted = driver.architectures.iter();
+        match wanted.find(|a| !known.contains(&a.as_str())) {
+            Some(arch) => Err(format!("unknown architecture `{arch}`")),
+            None => Ok(driver),
+        }
+    }
+
+    fn workload_path(&self) -> String {
+        format!("workloads/{}.sh", self.workload)
+    }
+
+    /// The script, and the part that all scripts share.
+    pub fn scripts(&self) -> [&'static str; 2] {
+        ["workloads/common.sh".to_owned(), self.workload_path()].map(|path| {
+            let file = embed::DRIVERS.get_file(path);
+            file.and_then(|f| f.contents_utf8()).unwrap_or_default()
+        })
+    }
+
+    /// The phases that it goes through. The kernels for arm64 are built without sleep.
+    pub fn phases(&self, arch: Arch) -> Vec<Phase> {
+        let awake = arch == Arch::Arm64;
+        let all = Phase::ALL.into_iter();
+        let here = all.filter(|p| *p != Phase::Suspend || !awake);
+        here.filter(|p| !self.without.contains_key(p)).collect()
+    }
+
+    /// A machine with the device in it.
+    pub fn machine(&self, model: &'static Model, lazy: bool) -> Machine {
+        Machine {
+            model,
+            lazy,
+            plug: Plug {
+                devices: self.devices.clone(),
+                backend: Some(self.backend),
+            },
+            memory: self.memory,
+            ..Machine::default()
+        }
+    }
+
+    /// Why it cannot be run on a machine, if it cannot.
+    pub fn impossible(&self, model: &Model) -> Option<String> {
+        let arch = model.arch.name();
+        let here = self.architectures.iter().any(|a| a == arch);
+        (!here).then(|| format!("the kernels for {arch} are built without this driver"))
+    }
+
+    /// Why a QEMU cannot run it, if it cannot. `devices`: its answer to `-device help`.
+    pub fn lacking(&self, devices: &str, version: &str) -> Option<String> {
+        let models = self
+            .devices
+            .iter()
+            .map(|d| d.split(',').next().unwrap_or(d));
+        let known = |model: &&str| devices.contains(&format!("name \"{model}\""));
+        let lacking = models.into_iter().find(|m| !known(m))?;
+        let since = match &self.since {
+            Some(since) => format!("it came with QEMU {since}"),
+            None => "it was left out of this build of QEMU".to_owned(),
+        };
+        Some(format!("QEMU {version} has no device `{lacking}`: {since}"))
+    }
+}
+
+fn unknown(name: &str, all: &[Driver]) -> Error {
+    let lower = name.to_lowercase();
+    let near = |d: &&Driver| {
+        strsim::damerau_levenshtein(&lower, &d.name) <= 2
+            || lower.len() >= 3 && (d.name.contains(&lower) || d.kernel_driver == lower)
+    };
+    let guesses: Vec<String> = all
+        .iter()
+        .filter(near)
+        .map(|d| format!("`{}`", d.name))
+        .collect();
+    let guess = match guesses.is_empty() {
+        true => String::new(),
+        false => format!("did you mean {}? ", guesses.join(" or ")),
+    };
+    let names: Vec<&str> = all.iter().map(|d| d.name.as_str()).collect();
+    Error::usage(format!("unknown driver `{name}`"))
+        .help(format!("{guess}drivers are: {}", names.join(", ")))
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `dmasan drivers`: drivers of the kernel's at work with what QEMU emulates; the sanitizer has to be silent.
+
+pub mod file;
+pub mod judge;
+pub mod modules;
+pub mod plan;
+pub mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::args::{DriversArgs, Switch};
+use crate::boot::{boot, Guest, Host};
+use crate::cell::{Cell, CellResult, Kind, Outcome};
+use crate::drivers::file::Driver;
+use crate::drivers::judge::Ran;
+use crate::drivers::modules::Modules;
+use crate::error::{io, Exit, Result};
+use crate::exec::Exec;
+use crate::guest::Plan;
+use crate::host;
+use crate::kernel::{self, Flavor, Kernel};
+use crate::machine::{Model, MACHINES};
+use crate::qemu::{self, Machine};
+use crate::run::check_output;
+use crate::stdout;
+
+/// What a guest may take until its first step, on a slow machine.
+const BOOTING: u64 = 60;
+
+/// Where drivers are run: one kernel, on one machine.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    /// Runs guests.
+    pub host: Host,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The machine.
+    pub model: &'static Model,
+    /// Whether invalidation is lazy.
+    pub lazy: bool,
+    /// What the sanitizer is told to do.
+    pub switch: Switch,
+}
+
+/// Runs the command.
+pub fn run(exec: &Exec, args: &DriversArgs) -> Result<Exit> {
+    let drivers = Driver::find(&args.name)?;
+    if args.list {
+        stdout::print(&table::list(&drivers))?;
+        return Ok(Exit::Clean);
+    }
+    let (model, lazy) = (args.machine.machine, args.machine.lazy);
+    model.check_lazy(lazy)?;
+    args.json.as_deref().map_or(Ok(()), check_output)?;
+    let host = Host::prepare(exec, model)?;
+    let spec = args.kernel.spec(args.flavor, model);
+    let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
+    let lab = Lab {
+        host,
+        kernel,
+        model,
+        lazy,
+        switch: args.debug_pagealloc,
+    };
+    let all = lab.run(&drivers)?;
+    if exec.dry_run {
+        return Ok(Exit::Clean);
+    }
+    if let Some(to) = &args.json {
+        let results: Vec<CellResult> = all.iter().map(Ran::result).collect();
+        let json = serde_json::to_string_pretty(&results).unwrap_or_default();
+        std::fs::write(to, json + "\n").map_err(io("cannot write", to))?;
+    }
+    stdout::print(&table::of(&all))?;
+    Ok(exit(&all))
+}
+
+/// A guest that failed outranks a finding; where nothing could be run, that is told by the exit code as well.
+fn exit(all: &[Ran]) -> Exit {
+    let has = |exit: Exit| all.iter().any(|r| r.exit == exit);
+    let impossible = |r: &Ran| matches!(r.outcome, Outcome::Impossible(_));
+    let order = [
+        Exit::Interrupted,
+        Exit::Failed,
+        Exit::Unparseable,
+        Exit::Finding,
+    ];
+    match order.into_iter().find(|e| has(*e)) {
+        Some(exit) => exit,
+        None if all.iter().all(impossible) => Exit::Usage,
+        None => Exit::Clean,
+    }
+}
+
+/// Everything that there is to run: each driver on each machine, with and without the origin of mappings.
+pub fn cells() -> Result<Vec<Cell>> {
+    let mut cells = Vec::new();
+    for driver in Driver::all()? {
+        let on = |model: &&&Model| driver.impossible(model).is_none();
+        for model in MACHINES.iter().collect::<Vec<_>>().iter().filter(on) {
+            for lazy in [false, true] {
+                if model.check_lazy(lazy).is_err() {
+                    continue;
+                }
+                for switch in switches(model) {
+                    cells.push(Cell {
+                        lazy,
+                        param: param(*switch),
+                        ..Cell::new(Kind::Driver, &driver.name, model)
+                    });
+                }
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// Where nothing is translated only the origin of mappings is watched.
+fn switches(model: &Model) -> &'static [Switch] {
+    match model.translates() {
+        true => &[Switch::On, Switch::Origin],
+        false => &[Switch::Origin],
+    }
+}
+
+fn param(switch: Switch) -> String {
+    match switch {
+        Switch::On => String::new(),
+        other => other.value().to_owned(),
+    }
+}
+
+impl Lab {
+    /// Runs drivers, one after the other.
+    pub fn run(&self, drivers: &[Driver]) -> Result<Vec<Ran>> {
+        let (devices, version) = self.qemu();
+        let mut all = Vec::new();
+        for driver in drivers {
+            let lacks = driver
+                .impossible(self.model)
+                .or_else(|| driver.lacking(devices.as_deref()?, &version));
+            let ran = match lacks {
+                Some(why) => Ran::not(self.cell(driver), Outcome::Impossible(why), Exit::Clean),
+                None => match self.run_one(driver) {
+                    Ok(Some(ran)) => ran,
+                    // A dry run.
+                    Ok(None) => continue,
+                    Err(e) if e.exit() == Exit::Interrupted => return Err(e),
+                    Err(e) => Ran::not(self.cell(driver), Outcome::not_run(&e), e.exit()),
+                },
+            };
+            let interrupted = ran.exit == Exit::Interrupted;
+            all.push(ran);
+            if interrupted {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// What this QEMU has, and its version; in a dry run there may be none.
+    fn qemu(&self) -> (Option<String>, String) {
+        let ask = |args: &[&str]| {
+            let qemu = self.host.env.cmd(self.model.arch.qemu());
+            self.host.exec.output(&qemu.args(args).query()).ok()
+        };
+        let version = ask(&["--version"]).and_then(|t| host::version(&t).map(str::to_owned));
+        (ask(&["-device", "help"]), version.unwrap_or_default())
+    }
+
+    fn cell(&self, driver: &Driver) -> Cell {
+        Cell {
+            lazy: self.lazy,
+            flavor: self.kernel.flavor,
+            param: param(self.switch),
+            ..Cell::new(Kind::Driver, &driver.name, self.model)
+        }
+    }
+
+    /// The machine, and what is done on it, with modules of one's own in place of the kernel's.
+    pub fn plan(&self, driver: &Driver, modules: &Modules) -> Result<(Machine, Plan)> {
+        let machine = driver.machine(self.model, self.lazy);
+        let files: Vec<PathBuf> = modules.to_load(&driver.modules)?;
+        let script = plan::write_script(&self.host, driver, &machine)?;
+        let plan = plan::plan(driver, &machine, &files, &script);
+        Ok((machine, plan))
+    }
+
+    fn run_one(&self, driver: &Driver) -> Result<Option<Ran>> {
+        let modules = match self.host.exec.dry_run && !self.kernel.dir.exists() {
+            true => Modules::default(),
+            false => Modules::read(&self.kernel.dir)?,
+        };
+        let (machine, plan) = self.plan(driver, &modules)?;
+        let switch = match self.kernel.flavor {
+            Flavor::Rust | Flavor::C => self.switch,
+            Flavor::None | Flavor::DmaApiDebug => Switch::Off,
+        };
+        let guest = Guest {
+            what: &format!("{} ({})", driver.name, driver.summary),
+            kernel: &self.kernel,
+            machine: &machine,
+            cmdline: &qemu::cmdline(switch, &machine, ""),
+            plan: &plan,
+            timeout: Duration::from_secs(BOOTING + driver.timeout),
+        };
+        let outcome = boot(&self.host, &guest)?;
+        Ok(outcome.map(|o| judge::judge(driver, self.cell(driver), &plan, &o)))
+    }
+}
