@@ -146,6 +146,7 @@ extern unsigned int iommu_debug_origin_entries;
 extern unsigned int iommu_debug_origin_ended;
 extern bool iommu_debug_stale_wanted;
 extern char iommu_debug_driver[32];
+extern unsigned int iommu_debug_max_reports;
 bool iommu_debug_has_driver(const char *name);
 void iommu_debug_origin_enable(const u32 *filter);
 void *iommu_debug_zalloc(size_t size);
@@ -164,8 +165,6 @@ void iommu_debug_dma_skip(void);
 void iommu_debug_dma_remove(struct device *dev, dma_addr_t addr, size_t size,
 			    int dir, unsigned int kind, unsigned long caller,
 			    u32 stack);
-void iommu_debug_faulted(unsigned int by, unsigned long id, u64 iova,
-			 size_t bytes, bool is_write);
 void iommu_debug_check_range(unsigned long object, phys_addr_t phys,
 			     size_t size, const char *cache, bool is_free);
 void iommu_debug_unbound(struct device *dev);

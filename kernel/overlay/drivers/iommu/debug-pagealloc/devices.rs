@@ -79,12 +79,12 @@ impl Info {
     }
 
     /// Whether an IOMMU translates its accesses by this domain; by address, it may be gone.
-    pub(crate) fn is_behind(&self, domain: *const bindings::iommu_domain) -> bool {
+    fn is_behind(&self, domain: *const bindings::iommu_domain) -> bool {
         self.is_translated() && core::ptr::eq(self.text.domain, domain)
     }
 
     /// Whether an IOMMU means this device.
-    pub(crate) fn is(&self, id: DeviceId) -> bool {
+    fn is(&self, id: DeviceId) -> bool {
         match id {
             DeviceId::Address(address) => self.address == address,
             DeviceId::Requester(id) => i64::from(self.text.requester) == i64::from(id),
@@ -102,6 +102,24 @@ pub(crate) enum DeviceId {
     Requester(u32),
     /// By a number from the firmware (`iommu_fwspec::ids`).
     Endpoint(u32),
+}
+
+/// A set of numbers, so that many records can be looked through without asking for each.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Numbers([u64; MAX / 64]);
+
+impl Numbers {
+    fn add(&mut self, number: usize) {
+        if let Some(word) = self.0.get_mut(number / 64) {
+            *word |= 1 << (number % 64);
+        }
+    }
+
+    /// Whether `number` is in it.
+    pub(crate) fn has(&self, number: u8) -> bool {
+        let word = self.0.get(usize::from(number) / 64);
+        word.is_some_and(|word| word >> (number % 64) & 1 != 0)
+    }
 }
 
 impl Devices {
@@ -198,6 +216,25 @@ impl Devices {
     pub(crate) fn info(&self, number: u32) -> Info {
         let info = self.infos.with(|infos| infos.get(number as usize).copied());
         info.unwrap_or(NOBODY)
+    }
+
+    fn numbers(&self, is_one: impl Fn(&Info) -> bool) -> Numbers {
+        let mut numbers = Numbers::default();
+        self.infos.with(|infos| {
+            let those = infos.iter().enumerate().filter(|(_, info)| is_one(info));
+            those.for_each(|(number, _)| numbers.add(number));
+        });
+        numbers
+    }
+
+    /// Which devices an IOMMU means.
+    pub(crate) fn named(&self, id: DeviceId) -> Numbers {
+        self.numbers(|info| info.is(id))
+    }
+
+    /// Which devices an IOMMU translates for by this domain; by address, it may be gone.
+    pub(crate) fn behind(&self, domain: *const bindings::iommu_domain) -> Numbers {
+        self.numbers(|info| info.is_behind(domain))
     }
 
     /// How many live mappings device `number` has.

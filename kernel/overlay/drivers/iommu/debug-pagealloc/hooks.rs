@@ -180,7 +180,7 @@ fn report_bad_unmap(origin: &Origin, mut bad: BadUnmap) {
 ///
 /// None; unsafe because all exported functions are.
 #[export]
-pub(crate) unsafe extern "C" fn iommu_debug_faulted(
+pub(crate) unsafe extern "C" fn __iommu_debug_fault(
     by: c_uint,
     id: usize,
     dma: u64,

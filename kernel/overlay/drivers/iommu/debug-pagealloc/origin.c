@@ -44,11 +44,18 @@ bool iommu_debug_stale_wanted __ro_after_init;
 /* Only findings of this driver are of interest; if any. */
 char iommu_debug_driver[32] __ro_after_init;
 
+/* Reports that are printed; further findings are counted only. */
+unsigned int iommu_debug_max_reports __ro_after_init = 1000;
+
 /* Frames that are kept; each takes some 370 instructions more in each map. */
 unsigned int iommu_debug_depth __ro_after_init = 4;
 
-/* Frames that are kept of an unmap; 0: only the caller, which costs nothing. */
-static unsigned int unmap_depth __ro_after_init;
+/*
+ * Frames that are kept of an unmap; 0: only the caller, which costs nothing.
+ * With frame pointers, functions of the DMA API call each other instead of
+ * jumping, and the caller is one of them.
+ */
+static unsigned int unmap_depth __ro_after_init = IS_ENABLED(CONFIG_FRAME_POINTER) ? 4 : 0;
 
 const u32 *iommu_debug_filter __ro_after_init;
 u32 iommu_debug_huge;
@@ -88,6 +95,12 @@ static int __init iommu_debug_stale_param(char *value)
 	return kstrtobool(value, &iommu_debug_stale_wanted);
 }
 early_param("iommu.debug_stale_iotlb", iommu_debug_stale_param);
+
+static int __init iommu_debug_reports_param(char *value)
+{
+	return kstrtouint(value, 0, &iommu_debug_max_reports);
+}
+early_param("iommu.debug_reports", iommu_debug_reports_param);
 
 static int __init iommu_debug_driver_param(char *value)
 {
@@ -269,23 +282,28 @@ static void add_vmalloc(struct device *dev, unsigned long virt, size_t size, int
 	}
 }
 
+/* Whether that failed, or is no memory, which is never freed. */
+static bool is_nothing(dma_addr_t addr, unsigned long attrs)
+{
+	return addr == DMA_MAPPING_ERROR || attrs & DMA_ATTR_MMIO;
+}
+
 void __iommu_debug_dma_map(struct device *dev, phys_addr_t phys, size_t size, int dir,
 			   dma_addr_t addr, unsigned long attrs, enum iommu_debug_kind kind)
 {
-	/* What is no memory is never freed. */
-	if (addr == DMA_MAPPING_ERROR || attrs & DMA_ATTR_MMIO)
-		return;
-	iommu_debug_dma_add(dev, phys, size, dir, addr, with_attrs(kind, attrs), save_stack());
+	if (!is_nothing(addr, attrs))
+		iommu_debug_dma_add(dev, phys, size, dir, addr, with_attrs(kind, attrs),
+				    save_stack());
 }
 
 void iommu_debug_dma_map_from(struct device *dev, phys_addr_t phys, size_t size, int dir,
 			      dma_addr_t addr, unsigned long attrs,
 			      const unsigned long *entries, unsigned int count)
 {
-	if (addr == DMA_MAPPING_ERROR || attrs & DMA_ATTR_MMIO)
-		return;
-	iommu_debug_dma_add(dev, phys, size, dir, addr, with_attrs(IOMMU_DEBUG_SINGLE, attrs),
-			    save_entries(entries, count));
+	if (!is_nothing(addr, attrs))
+		iommu_debug_dma_add(dev, phys, size, dir, addr,
+				    with_attrs(IOMMU_DEBUG_SINGLE, attrs),
+				    save_entries(entries, count));
 }
 
 void __iommu_debug_dma_unmap(struct device *dev, dma_addr_t addr, size_t size, int dir,
@@ -370,12 +388,6 @@ void __iommu_debug_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int
 			iommu_debug_dma_remove(dev, sg_dma_address(segment), sg_dma_len(segment),
 					       dir, IOMMU_DEBUG_SG, caller, stack);
 	}
-}
-
-void __iommu_debug_fault(enum iommu_debug_device_id by, unsigned long id, u64 iova, size_t bytes,
-			 bool is_write)
-{
-	iommu_debug_faulted(by, id, iova, bytes, is_write);
 }
 
 void __iommu_debug_check_object(struct kmem_cache *cache, const void *object, bool is_free)

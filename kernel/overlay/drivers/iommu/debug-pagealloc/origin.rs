@@ -229,7 +229,8 @@ impl Origin {
             let direction = m.direction == call.direction;
             u32::from(same) * (1 + 4 * u32::from(size) + 2 * u32::from(kind) + u32::from(direction))
         };
-        let stale = self.stale.as_ref().filter(|_| self.is_translated(device));
+        let is_translated = || self.devices.info(device).is_translated();
+        let stale = self.stale.as_ref().filter(|_| is_translated());
         let (id, place, mapped) = self.shards.get(shard)?.with(|t| {
             let slot = t.live.best(hash, rank)?;
             let mapping = if stale.is_some() {
@@ -258,10 +259,6 @@ impl Origin {
             self.release(id, device, dma);
         }
         Some(mapped)
-    }
-
-    fn is_translated(&self, device: u32) -> bool {
-        self.devices.info(device).is_translated()
     }
 
     /// Takes out what [`Origin::add`] has filed by memory.
@@ -303,9 +300,9 @@ impl Origin {
         let Some(stale) = &self.stale else {
             return;
         };
-        let is_it = |device, dma: u64| {
-            (first..=last).contains(&dma) && self.devices.info(device).is_behind(domain)
-        };
+        let devices = self.devices.behind(domain);
+        let is_it =
+            |device: u32, dma: u64| (first..=last).contains(&dma) && devices.has(device as u8);
         while let Some((id, device, dma)) = stale.take(begun, is_it) {
             self.release(id, device, dma);
         }
@@ -376,11 +373,11 @@ impl Origin {
     pub(crate) fn end_domain(&self, domain: *const bindings::iommu_domain) -> (Found, u64) {
         let mut found = Found::default();
         let mut pages = 0;
-        let is_behind = |device: u8| self.devices.info(u32::from(device)).is_behind(domain);
+        let devices = self.devices.behind(domain);
         let by = By::current(0);
         for table in self.shards.iter() {
             let next = || {
-                let is_one = |m: &Mapping| !m.is_stale() && is_behind(m.device);
+                let is_one = |m: &Mapping| !m.is_stale() && devices.has(m.device);
                 table.with(|shard| shard.live.find(is_one).copied())
             };
             while let Some(mapping) = next() {
@@ -397,20 +394,18 @@ impl Origin {
 
     /// The mapping that ended last, of those that were on the pages of these addresses for `id`.
     pub(crate) fn ended(&self, id: DeviceId, dma: u64, bytes: u64) -> Option<Ended> {
-        let newest = |shard: &mut Shard| {
-            let mut ended = shard.ended.iter();
-            let is_it = |e: &&Ended| {
-                let mapping = &e.mapping;
-                mapping.shares_pages(dma, bytes, GEOMETRY.page_shift()) && {
-                    let info = self.devices.info(u32::from(mapping.device));
-                    // Else the number was another one's then.
-                    info.is(id) && info.since <= mapping.when
-                }
-            };
-            ended.find(is_it).copied()
+        let devices = self.devices.named(id);
+        let is_it = |e: &&Ended| {
+            let mapping = &e.mapping;
+            mapping.shares_pages(dma, bytes, GEOMETRY.page_shift()) && devices.has(mapping.device)
         };
-        let all = self.shards.iter().filter_map(|table| table.with(newest));
-        all.max_by_key(|ended| ended.by.who.when)
+        let newest =
+            |table: &Locked<Shard>| table.with(|shard| shard.ended.iter().find(is_it).copied());
+        let all = self.shards.iter().filter_map(newest);
+        let ended = all.max_by_key(|ended| ended.by.who.when)?;
+        // Else the number was another device's then.
+        let since = self.devices.info(u32::from(ended.mapping.device)).since;
+        (since <= ended.mapping.when).then_some(ended)
     }
 
     /// The mapping of `device` at `dma` that ended last; with `when`, the one mapped then.
@@ -427,10 +422,11 @@ impl Origin {
 
     /// Whether `id` has any of the pages of these addresses mapped.
     pub(crate) fn is_mapped(&self, id: DeviceId, dma: u64, bytes: u64) -> bool {
+        let devices = self.devices.named(id);
         let is_it = |m: &Mapping| {
             m.shares_pages(dma, bytes, GEOMETRY.page_shift())
                 && !m.is_stale()
-                && self.devices.info(u32::from(m.device)).is(id)
+                && devices.has(m.device)
         };
         let mut tables = self.shards.iter();
         tables.any(|table| table.with(|shard| shard.live.find(is_it).is_some()))

@@ -104,11 +104,13 @@ pub(crate) fn is_new(
     is_new
 }
 
-fn is_first(origin: &Origin, class: Class, stack: &Stack, found: &Found) -> bool {
-    let first = found.first();
-    let mapped = first.map_or(0, |mapping| mapping.stack);
-    let device = first.map(|mapping| u32::from(mapping.device));
-    is_new(origin, device, class, stack.hash(), mapped)
+/// The same for a bug with the mappings of `found`. Where there is none, bugs cannot be told apart.
+pub(crate) fn is_first(origin: &Origin, class: Class, stack: &Stack, found: &Found) -> bool {
+    let Some(first) = found.first() else {
+        return is_asked_for(origin, None);
+    };
+    let mapped = first.stack;
+    is_new(origin, found.device(), class, stack.hash(), mapped)
 }
 
 /// Reports that memory which `found` maps is allocated or freed.
@@ -129,10 +131,9 @@ pub(crate) fn report(
         Memory::Object { .. } => event.object_class(),
     };
     let stack = Stack::here();
-    if !is_first(origin, class, &stack, found) {
+    if !is_first(origin, class, &stack, found) || !begin() {
         return;
     }
-    begin();
     title(fmt!("{TITLE}{}", class.name()), &stack);
     match *memory {
         Memory::Pages => {
@@ -203,10 +204,9 @@ pub(crate) fn report_unbound(
         return;
     };
     let stack = Stack::here();
-    if !is_first(origin, Class::UnbindLeak, &stack, found) {
+    if !is_first(origin, Class::UnbindLeak, &stack, found) || !begin() {
         return;
     }
-    begin();
     title(fmt!("{TITLE}{}", Class::UnbindLeak.name()), &stack);
     line(core::format_args!(
         "{}",
@@ -322,7 +322,6 @@ fn age(when: u64, now: u64) -> u64 {
 pub(crate) fn end(origin: &Origin, class: Class, found: &Found) {
     line(fmt!(""));
     others(origin, class, found);
-    STATS.findings.add(1);
     finish();
 }
 

@@ -195,6 +195,11 @@ impl Found {
         self.mappings.iter().take(self.count)
     }
 
+    /// The device of the first of them.
+    pub(crate) fn device(&self) -> Option<u32> {
+        self.first().map(|mapping| u32::from(mapping.device))
+    }
+
     /// The first of them.
     pub(crate) fn first(&self) -> Option<&Mapping> {
         self.iter().next()

@@ -60,20 +60,14 @@ pub(crate) struct Stack {
 impl Stack {
     /// Where the current task is.
     pub(crate) fn here() -> Stack {
-        let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
-        // SAFETY: The pointer is valid for writes of `DEPTH` entries.
-        let len = unsafe { bindings::stack_trace_save(entries.as_mut_ptr(), DEPTH as u32, 0) };
-        Stack::of(entries, len as usize)
+        // SAFETY: The pointer is valid for writes of so many entries.
+        Stack::filled(|to, room| unsafe { bindings::stack_trace_save(to, room, 0) })
     }
 
     /// What was saved in the stack depot.
     pub(crate) fn saved(handle: u32) -> Stack {
-        let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
-        // SAFETY: The pointer is valid for writes of `DEPTH` entries.
-        let len = unsafe {
-            bindings::iommu_debug_fetch_stack(handle, entries.as_mut_ptr(), DEPTH as u32)
-        };
-        Stack::of(entries, len as usize)
+        // SAFETY: As above.
+        Stack::filled(|to, room| unsafe { bindings::iommu_debug_fetch_stack(handle, to, room) })
     }
 
     /// Who ended a mapping.
@@ -81,11 +75,12 @@ impl Stack {
         if ended.by.stack != 0 {
             return Stack::saved(ended.by.stack).of_unmap();
         }
-        let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
-        let (first, _) = entries.split_at_mut(usize::from(ended.caller != 0));
-        first.fill(ended.caller);
-        let len = first.len();
-        Stack::of(entries, len)
+        let mut stack = Stack::filled(|_, _| 0);
+        if let (Some(first), true) = (stack.entries.first_mut(), ended.caller != 0) {
+            *first = ended.caller;
+            stack.len = 1;
+        }
+        stack
     }
 
     /// The same stack, where the DMA API is not to blame.
@@ -96,7 +91,11 @@ impl Stack {
         self
     }
 
-    fn of(entries: [c_ulong; DEPTH], len: usize) -> Stack {
+    /// The entries that `fill` writes, whose number it returns; it is told where to, and for how
+    /// many there is room.
+    fn filled(fill: impl FnOnce(*mut c_ulong, u32) -> u32) -> Stack {
+        let mut entries: [c_ulong; DEPTH] = [0; DEPTH];
+        let len = fill(entries.as_mut_ptr(), DEPTH as u32) as usize;
         let len = len.min(DEPTH);
         let known = entries.get(..len).unwrap_or(&[]);
         let culprit = known
@@ -178,9 +177,21 @@ pub(crate) fn enter() -> Option<Held<'static>> {
     held
 }
 
-/// The first line of a report.
-pub(crate) fn begin() {
-    line(fmt!("{RULER}"));
+/// Counts a finding, and prints the first line of its report; false if there have been too many to
+/// print this one, too.
+pub(crate) fn begin() -> bool {
+    let before = STATS.findings.load();
+    STATS.findings.add(1);
+    // SAFETY: Set while the command line was parsed, and read-only since.
+    let budget = u64::from(unsafe { bindings::iommu_debug_max_reports });
+    if before < budget {
+        line(fmt!("{RULER}"));
+        return true;
+    }
+    if before == budget {
+        pr_err!("{budget} reports, further findings are only counted (iommu.debug_reports=)\n");
+    }
+    false
 }
 
 /// Prints the page's owner if the kernel knows it.
@@ -211,21 +222,30 @@ pub(crate) fn report(first: Pfn, pages: u64, event: Event, hit: &Hit, intent: &I
         phys: first.0 << GEOMETRY.page_shift(),
         size: pages << GEOMETRY.page_shift(),
     };
+    let class = class(event, hit);
     let mappers = origin::get().map(|origin| (origin, origin.claim(memory.phys, memory.size)));
     if let Some((origin, found)) = &mappers {
         if found.are_known(hit.count) {
             STATS.repeated.add(1);
             return;
         }
-        let device = found.first().map(|mapping| u32::from(mapping.device));
-        if !origin_report::is_asked_for(origin, device) {
+        if !origin_report::is_first(origin, class, &stack, found) {
             return;
         }
     }
     gate.remember(site, hit);
-    STATS.findings.add(1);
+    print(&memory, event, hit, class, &stack, mappers);
+}
 
-    print(&memory, event, hit, &stack, mappers);
+/// What is wrong with pages of which those of `hit` are mapped.
+fn class(event: Event, hit: &Hit) -> Class {
+    let first = hit.first.0 << GEOMETRY.page_shift();
+    let end = (hit.last.0 + 1) << GEOMETRY.page_shift();
+    match event.class(hit.count) {
+        Class::CountImbalance => Class::CountImbalance,
+        _ if stale::is_pending(first, end - first) => Class::StaleIotlb,
+        class => class,
+    }
 }
 
 /// The pages that a report is about, in bytes.
@@ -238,21 +258,15 @@ fn print(
     memory: &PhysRange,
     event: Event,
     hit: &Hit,
+    class: Class,
     stack: &Stack,
     mappers: Option<(&Origin, Found)>,
 ) {
     let (phys, size) = (memory.phys, memory.size);
     let pages = size >> GEOMETRY.page_shift();
-    let (first, last) = (
-        hit.first.0 << GEOMETRY.page_shift(),
-        (hit.last.0 + 1) << GEOMETRY.page_shift(),
-    );
-    let class = match event.class(hit.count) {
-        Class::CountImbalance => Class::CountImbalance,
-        _ if stale::is_pending(first, last - first) => Class::StaleIotlb,
-        class => class,
-    };
-    begin();
+    if !begin() {
+        return;
+    }
     title(fmt!("{TITLE}{}", class.name()), stack);
     // The engine's `Display` is that of `core`, not the kernel's own.
     line(core::format_args!(
@@ -297,14 +311,14 @@ pub(crate) fn report_domain(
         return;
     };
     if let Some((origin, found)) = &mappers {
-        let device = found.first().map(|mapping| u32::from(mapping.device));
-        if !origin_report::is_asked_for(origin, device) {
+        if !origin_report::is_asked_for(origin, found.device()) {
             return;
         }
     }
-    STATS.findings.add(1);
+    if !begin() {
+        return;
+    }
     let stack = Stack::here();
-    begin();
     title(fmt!("{TITLE}{}", Class::DomainLeak.name()), &stack);
     line(core::format_args!(
         "{}",

@@ -52,7 +52,9 @@ pub(crate) fn report_bad_unmap(origin: &Origin, bad: &BadUnmap, ended: Option<&E
     ) {
         return;
     }
-    begin();
+    if !begin() {
+        return;
+    }
     title(fmt!("{TITLE}{}", Class::BadUnmap.name()), &stack);
     line(core::format_args!(
         "{}",
@@ -92,7 +94,9 @@ pub(crate) fn report_access(origin: &Origin, access: &Access, ended: &Ended) {
     }
     let into = access.dma.checked_sub(mapping.dma);
     let into = into.filter(|&into| access.is_exact && into < mapping.size);
-    begin();
+    if !begin() {
+        return;
+    }
     title(fmt!("{TITLE}{}", class.name()), &stack);
     line(core::format_args!(
         "{}",
