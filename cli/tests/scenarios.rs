@@ -180,7 +180,6 @@ scenarios! {
         order3_inner,
         origin_bad_unmap,
         origin_dma_after_unmap,
-        origin_dma_reused,
         origin_e1000e,
         origin_filter,
         origin_filter_none,
@@ -190,12 +189,14 @@ scenarios! {
         origin_object,
         origin_owned,
         origin_removed,
+        origin_repeated,
         origin_stale,
         origin_unbound,
         other_cpu,
         over_unmap_2m,
         own_domain,
         page_ext,
+        report_budget,
         reused_while_mapped,
         sg_segment,
         stale_iotlb,
@@ -234,7 +235,8 @@ scenarios! {
         passthrough;
     rust_no_iommu Rust "none" cfg(test):
         no_iommu,
-        origin_no_iommu;
+        origin_no_iommu,
+        origin_swiotlb;
     arm64_smmuv3 Rust "arm64-smmuv3" ignore = "its kernel is built for it alone":
         device_removed,
         domain_gone,
@@ -252,7 +254,6 @@ scenarios! {
         order3_inner,
         origin_bad_unmap,
         origin_dma_after_unmap,
-        origin_dma_reused,
         origin_e1000e,
         origin_nvme,
         origin_owned,

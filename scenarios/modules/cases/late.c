@@ -83,8 +83,11 @@ int case_late_read(struct device *dev, bool bug)
 	return ret;
 }
 
-/* It writes to a page that is free by then, or, with @reuse, somebody else's. */
-static int late_freed(struct device *dev, bool bug, bool reuse)
+/*
+ * It writes to a page that is free by then, or, with @reuse, somebody else's. Inline, so
+ * that each case has its own place in the code: a bug is reported once.
+ */
+static __always_inline int late_freed(struct device *dev, bool bug, bool reuse)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
 	struct edu edu;

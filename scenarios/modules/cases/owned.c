@@ -40,6 +40,29 @@ free:
 	return ret;
 }
 
+/* The same bug with three pages. */
+int case_repeated_page(struct device *dev, bool bug)
+{
+	struct page *pages[3] = {};
+	dma_addr_t dma[ARRAY_SIZE(pages)];
+	int mapped, i, ret = 0;
+
+	for (mapped = 0; mapped < ARRAY_SIZE(pages); mapped++) {
+		pages[mapped] = alloc_page(GFP_KERNEL);
+		ret = pages[mapped] ? map_page(dev, pages[mapped], &dma[mapped]) : -ENOMEM;
+		if (ret)
+			break;
+	}
+	for (i = 0; bug && i < mapped; i++)
+		__free_page(pages[i]);
+	for (i = 0; i < mapped; i++)
+		unmap_page(dev, dma[i]);
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		if (pages[i] && (!bug || i >= mapped))
+			__free_page(pages[i]);
+	return ret;
+}
+
 static int map_list(struct device *dev, struct sg_table *table, bool bug)
 {
 	struct scatterlist *sg;
