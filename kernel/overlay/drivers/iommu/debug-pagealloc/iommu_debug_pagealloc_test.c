@@ -175,17 +175,101 @@ static void test_granule_smaller_than_page(struct kunit *test)
 	__free_pages(page, 1);
 }
 
+/* A page of which a part is still mapped, and one of which no part is any more. */
+static void test_free_with_part_mapped(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, PAGE_SIZE / 4);
+	struct page *page = new_pages(test, 0);
+	unsigned long before = iommu_debug_test_findings();
+
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, PAGE_SIZE / 2), PAGE_SIZE / 2);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 3 * PAGE_SIZE / 4, PAGE_SIZE / 4), PAGE_SIZE / 4);
+	expect_counts(test, page, 1, 1);
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+
+	KUNIT_ASSERT_TRUE(test, get_back(page));
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, PAGE_SIZE / 2, PAGE_SIZE / 4), PAGE_SIZE / 4);
+	__free_page(page);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before + 1);
+}
+
 /* The IOMMU's page is larger than the CPU's: each page that it covers counts. */
 static void test_granule_larger_than_page(struct kunit *test)
 {
 	struct mock *mock = mock_new(test, 16 * PAGE_SIZE);
-	struct page *page = new_pages(test, 4);
+	struct page *page = new_pages(test, 5);
+	phys_addr_t phys = page_to_phys(page);
 
-	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, page_to_phys(page), 16 * PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_map(mock, 0, phys, 32 * PAGE_SIZE), 0);
+	expect_counts(test, page, 32, 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 16 * PAGE_SIZE, 16 * PAGE_SIZE), 16 * PAGE_SIZE);
 	expect_counts(test, page, 16, 1);
+	expect_counts(test, page + 16, 16, 0);
 	KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 16 * PAGE_SIZE), 16 * PAGE_SIZE);
-	expect_counts(test, page, 16, 0);
-	__free_pages(page, 4);
+	expect_counts(test, page, 32, 0);
+	/* One for each of the IOMMU's pages. */
+	KUNIT_EXPECT_EQ(test, mock->translations, 2);
+
+	/* More than was asked, and a page table that tells what it clears. */
+	mock->leaf = 2;
+	for (int reports = 0; reports < 2; reports++) {
+		mock->reports = reports;
+		mock->domain.debug_reports = reports;
+		KUNIT_EXPECT_EQ(test, mock_map(mock, 0, phys, 32 * PAGE_SIZE), 0);
+		KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 16 * PAGE_SIZE), 32 * PAGE_SIZE);
+		expect_counts(test, page, 32, 0);
+	}
+	__free_pages(page, 5);
+}
+
+/* Each of the pages that it covers is a finding, not only the first one. */
+static void test_free_with_larger_granule(struct kunit *test)
+{
+	struct mock *mock = mock_new(test, 4 * PAGE_SIZE);
+	struct page *page = new_pages(test, 3);
+	phys_addr_t phys = page_to_phys(page);
+	unsigned long before;
+
+	split_page(page, 3);
+	for (int i = 0; i < 8; i++) {
+		before = iommu_debug_test_findings();
+		KUNIT_EXPECT_EQ(test, mock_map(mock, 0, phys, 8 * PAGE_SIZE), 0);
+		__free_page(page + i);
+		KUNIT_EXPECT_EQ_MSG(test, iommu_debug_test_findings(), before + 1, "page %d", i);
+		KUNIT_ASSERT_TRUE(test, get_back(page + i));
+		KUNIT_EXPECT_EQ(test, mock_unmap(mock, 0, 8 * PAGE_SIZE), 8 * PAGE_SIZE);
+	}
+	before = iommu_debug_test_findings();
+	for (int i = 0; i < 8; i++)
+		__free_page(page + i);
+	KUNIT_EXPECT_EQ(test, iommu_debug_test_findings(), before);
+}
+
+/* IOMMUs with pages of different sizes: each takes away what it has added. */
+static void test_granules_of_two_domains(struct kunit *test)
+{
+	struct mock *small = mock_new(test, PAGE_SIZE / 4);
+	struct mock *large = mock_new(test, 4 * PAGE_SIZE);
+	struct page *page = new_pages(test, 2);
+	phys_addr_t phys = page_to_phys(page);
+
+	KUNIT_EXPECT_EQ(test, mock_map(small, 0, phys + PAGE_SIZE, PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_map(large, 0, phys, 4 * PAGE_SIZE), 0);
+	expect_counts(test, page, 1, 1);
+	expect_counts(test, page + 1, 1, 5);
+	expect_counts(test, page + 2, 2, 1);
+	KUNIT_EXPECT_EQ(test, mock_unmap(small, 0, PAGE_SIZE), PAGE_SIZE);
+	expect_counts(test, page, 4, 1);
+	KUNIT_EXPECT_EQ(test, mock_map(small, 0, phys + PAGE_SIZE, PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(large, 0, 4 * PAGE_SIZE), 4 * PAGE_SIZE);
+	expect_counts(test, page, 1, 0);
+	expect_counts(test, page + 1, 1, 4);
+	expect_counts(test, page + 2, 2, 0);
+	KUNIT_EXPECT_EQ(test, mock_unmap(small, 0, PAGE_SIZE), PAGE_SIZE);
+	expect_counts(test, page, 4, 0);
+	__free_pages(page, 2);
 }
 
 static void test_address_zero(struct kunit *test)
@@ -396,7 +480,10 @@ static struct kunit_case dmasan_cases[] = {
 	KUNIT_CASE(test_unmap_with_hole),
 	KUNIT_CASE(test_unmap_page_at_a_time),
 	KUNIT_CASE(test_granule_smaller_than_page),
+	KUNIT_CASE(test_free_with_part_mapped),
 	KUNIT_CASE(test_granule_larger_than_page),
+	KUNIT_CASE(test_free_with_larger_granule),
+	KUNIT_CASE(test_granules_of_two_domains),
 	KUNIT_CASE(test_address_zero),
 	KUNIT_CASE(test_no_page),
 	KUNIT_CASE(test_address_overflow),
