@@ -10,8 +10,7 @@ use include_dir::File;
 
 use crate::args::{jobs_or_default, DemoArgs, Switch};
 use crate::boot::{boot, End, Guest, Host, Outcome};
-use crate::cache::Key;
-use crate::embed::{files, SCENARIOS};
+use crate::embed::{self, files, SCENARIOS};
 use crate::error::{io, Error, Exit, Result};
 use crate::exec::Exec;
 use crate::guest::Plan;
@@ -105,10 +104,7 @@ pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
 
 /// Writes the scenarios that the tool carries inside to the working area, where they are built from.
 pub fn unpack(host: &Host) -> Result<PathBuf> {
-    let mut key = Key::new("scenarios");
-    for file in files(&SCENARIOS) {
-        key = key.with(&file.path().display().to_string(), file.contents());
-    }
+    let key = embed::key("scenarios", &SCENARIOS);
     let entry = host.env.cache(&host.exec)?.entry("scenarios", &key);
     entry.get_or_make("built-in scenarios", |dir| {
         if host.exec.dry_run {

@@ -3,6 +3,8 @@
 
 use include_dir::{include_dir, Dir, File};
 
+use crate::cache::Key;
+
 /// The `kernel/` folder of the project.
 pub static KERNEL: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../kernel");
 /// The engine's source files.
@@ -20,4 +22,11 @@ pub fn files<'a>(dir: &'a Dir<'a>) -> Vec<&'a File<'a>> {
     }
     found.sort_by_key(|f| f.path());
     found
+}
+
+/// Identity of all that is in a folder.
+pub fn key(name: &str, dir: &'static Dir<'static>) -> Key {
+    let add =
+        |key: Key, file: &File<'_>| key.with(&file.path().display().to_string(), file.contents());
+    files(dir).into_iter().fold(Key::new(name), add)
 }

@@ -408,6 +408,14 @@ impl Running {
         }
     }
 
+    /// Waits for a command to which Ctrl-C was passed on; what does not end in its time of grace is killed.
+    pub fn wait_interrupted(&mut self) {
+        if let Some(group) = &mut self.group {
+            // It is ended whatever this says.
+            let _ = group.wait();
+        }
+    }
+
     /// Kills it, group and all.
     pub fn kill(&mut self) {
         if let Some(group) = &mut self.group {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Entry, Key};
 use crate::embed;
 use crate::error::{io, Error, Result};
 use crate::exec::{Cmd, Exec};
@@ -82,6 +82,8 @@ pub struct Kernel {
     pub flavor: Flavor,
     /// Its architecture.
     pub arch: Arch,
+    /// Identity of all that it was made from.
+    pub key: String,
 }
 
 /// What kernel is wanted.
@@ -111,46 +113,72 @@ impl KernelSpec {
 
 /// Builds the kernel unless it is there already.
 pub fn build(exec: &Exec, _cache: &Cache, env: &Env, spec: &KernelSpec) -> Result<Kernel> {
-    // Before anything slow: a typing error in a fragment is told at once.
-    let wishes = wishes(spec)?;
-    let source = source::prepare(exec, env, spec.source.as_deref())?;
-    let (tree, key) = match spec.flavor {
-        Flavor::C => (source.tree.clone(), source.key.clone()),
-        Flavor::Rust | Flavor::None | Flavor::DmaApiDebug => tree::patched(exec, env, &source)?,
-    };
-    let arch = spec.model.arch;
-    let key = Key::new("kernel")
-        .with("tree", key.hex())
-        .with("config", wishes.to_string())
-        .with("environment", env.key().hex());
-    // The default one adds nothing, so that its kernels keep the names they had before there were others.
-    let key = match arch {
-        Arch::X86_64 => key,
-        Arch::Arm64 => key.with("architecture", arch.name()),
-    };
-    let entry = env.cache(exec)?.entry("kernel", &key);
+    let wanted = Wanted::find(exec, env, spec)?;
     let what = format!(
         "kernel (Linux {}, flavor {}{})",
-        source.version,
+        wanted.version,
         spec.flavor,
         spec.purpose()
     );
-    let dir = entry.get_or_make(&what, |dir| {
+    let dir = wanted.entry.get_or_make(&what, |dir| {
         let job = Job {
             exec,
             env,
             spec,
-            tree: &tree,
+            tree: &wanted.tree,
             dir,
         };
-        job.configure(&wishes)?;
-        job.compile(&source.version)
+        job.configure(&wanted.wishes)?;
+        job.compile(&wanted.version)
     })?;
-    finished(exec, spec, &dir, tree)
+    finished(exec, spec, &dir, wanted)
+}
+
+/// Whether the kernel is there already. Its source is fetched and patched to tell.
+pub fn is_built(exec: &Exec, env: &Env, spec: &KernelSpec) -> Result<bool> {
+    Ok(Wanted::find(exec, env, spec)?.entry.is_complete())
+}
+
+/// Where a kernel is, or is to be, and what it is made from.
+struct Wanted {
+    entry: Entry,
+    key: Key,
+    wishes: Config,
+    tree: PathBuf,
+    version: Version,
+}
+
+impl Wanted {
+    fn find(exec: &Exec, env: &Env, spec: &KernelSpec) -> Result<Wanted> {
+        // Before anything slow: a typing error in a fragment is told at once.
+        let wishes = wishes(spec)?;
+        let source = source::prepare(exec, env, spec.source.as_deref())?;
+        let (tree, key) = match spec.flavor {
+            Flavor::C => (source.tree.clone(), source.key.clone()),
+            Flavor::Rust | Flavor::None | Flavor::DmaApiDebug => tree::patched(exec, env, &source)?,
+        };
+        let arch = spec.model.arch;
+        let key = Key::new("kernel")
+            .with("tree", key.hex())
+            .with("config", wishes.to_string())
+            .with("environment", env.key().hex());
+        // The default one adds nothing, so that its kernels keep the names they had before there were others.
+        let key = match arch {
+            Arch::X86_64 => key,
+            Arch::Arm64 => key.with("architecture", arch.name()),
+        };
+        Ok(Wanted {
+            entry: env.cache(exec)?.entry("kernel", &key),
+            key,
+            wishes,
+            tree,
+            version: source.version,
+        })
+    }
 }
 
 /// Describes the kernel in a complete entry.
-fn finished(exec: &Exec, spec: &KernelSpec, entry: &Path, source: PathBuf) -> Result<Kernel> {
+fn finished(exec: &Exec, spec: &KernelSpec, entry: &Path, wanted: Wanted) -> Result<Kernel> {
     let dir = entry.join(BUILD);
     let path = dir.join("include/config/kernel.release");
     let release = match std::fs::read_to_string(&path) {
@@ -162,10 +190,11 @@ fn finished(exec: &Exec, spec: &KernelSpec, entry: &Path, source: PathBuf) -> Re
         image: dir.join(spec.model.arch.image().1),
         vmlinux: dir.join("vmlinux"),
         dir,
-        source,
+        source: wanted.tree,
         release,
         flavor: spec.flavor,
         arch: spec.model.arch,
+        key: wanted.key.short().to_owned(),
     })
 }
 

@@ -27,7 +27,9 @@ pub mod ktap;
 pub mod lint;
 pub mod machine;
 pub mod mail;
+pub mod matrix;
 pub mod module;
+pub mod near;
 pub mod params;
 pub mod plug;
 pub mod process;
@@ -63,6 +65,7 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
         Command::Drivers(args) => drivers::run(exec, args),
         Command::Report(args) => report::run(exec, cli.global.color, args),
         Command::Bench(command) => bench::run(exec, command),
+        Command::Matrix(args) => matrix::main(exec, args),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
+use crate::near::{did_you_mean, near};
 
 /// A row of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -172,12 +173,8 @@ impl Model {
         if let Some(model) = MACHINES.iter().find(|m| m.name == name) {
             return Ok(model);
         }
-        let near: Vec<_> = near(name).iter().map(|n| format!("`{n}`")).collect();
-        let guess = match near.as_slice() {
-            [] => String::new(),
-            near => format!("did you mean {}? ", near.join(" or ")),
-        };
         let all: Vec<&str> = MACHINES.iter().map(|m| m.name).collect();
+        let guess = did_you_mean(&near(name, all.iter().copied()));
         Err(Error::usage(format!("unknown machine `{name}`"))
             .help(format!("{guess}machines are: {}", all.join(", "))))
     }
@@ -222,21 +219,6 @@ impl Model {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// Names that differ by few typing errors, or that begin or end alike.
-fn near(name: &str) -> Vec<&'static str> {
-    let name = name.to_lowercase();
-    let typed = |known: &str| strsim::damerau_levenshtein(&name, known) <= 2;
-    let part = |known: &str| {
-        name.len() >= 3 && (known.contains(&name) || name.contains(known) && known.len() >= 3)
-    };
-    let names = MACHINES.iter().map(|m| m.name);
-    let exact: Vec<_> = names.clone().filter(|n| typed(n)).collect();
-    match exact.is_empty() {
-        true => names.filter(|n| part(n)).collect(),
-        false => exact,
     }
 }
 

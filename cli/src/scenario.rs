@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use dmasan_report::{Finding, Report, Warning};
 use serde::Deserialize;
 
+use crate::embed::SCENARIOS;
 use crate::error::{io, Error, Result};
 use crate::kernel::Flavor;
 use crate::machine::Model;
@@ -49,6 +50,9 @@ pub struct Scenario {
     /// `true`: its guest runs nothing else.
     #[serde(default)]
     pub alone: bool,
+    /// `true`: part of the smoke tier of `dmasan matrix`, on machines that have the default machine's kernel.
+    #[serde(default)]
+    pub smoke: bool,
     /// Script to run once all modules are loaded; it must end with 0.
     pub script: Option<String>,
     /// The modules, in order.
@@ -190,6 +194,22 @@ impl Scenario {
             .collect();
         dirs.sort();
         dirs.iter().map(|d| Scenario::read(d)).collect()
+    }
+
+    /// The scenarios that the tool carries inside, by name, as they are once `demo::unpack` has written them to a folder.
+    pub fn embedded(dir: &Path) -> Result<Vec<Scenario>> {
+        let file = |sub: &include_dir::Dir<'static>| {
+            let text = SCENARIOS.get_file(sub.path().join(FILE))?.contents_utf8()?;
+            Some((sub.path().to_owned(), text.to_owned()))
+        };
+        let mut found: Vec<_> = SCENARIOS.dirs().filter_map(file).collect();
+        found.sort();
+        let parse = |(path, text): &(PathBuf, String)| {
+            let name = path.display().to_string();
+            Scenario::parse(&name, &dir.join(path), text)
+                .map_err(|e| Error::failed(format!("scenarios/{name}/{FILE}: {e}")))
+        };
+        found.iter().map(parse).collect()
     }
 
     /// Whether it is run with a kernel of this flavour on this machine. The reference, and kernels without a sanitizer,

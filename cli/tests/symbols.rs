@@ -182,6 +182,7 @@ fn as_run(case: &Case, vmlinux: &Path, module: &Path) -> (Option<&'static str>, 
         release: objects::RELEASE.to_owned(),
         flavor: dmasan::kernel::Flavor::Rust,
         arch: dmasan::arch::Arch::X86_64,
+        key: "none".to_owned(),
     };
     let load = dmasan::guest::Load {
         file: module.to_owned(),

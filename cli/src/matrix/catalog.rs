@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! All cells that there are, as scenarios, drivers, mutants and the kernel's own tests offer them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::cell::{Cell, Kind};
+use crate::error::Result;
+use crate::kernel::Flavor;
+use crate::machine::{Model, MACHINES};
+use crate::scenario::Scenario;
+
+/// What a boot takes on two cores, in seconds, roughly. All weights only have to be the same on every host.
+const BOOT: u64 = 12;
+/// What one module takes in a guest.
+const STEP: u64 = 1;
+/// A guest whose instructions are emulated one architecture on the other, with more of an interpreter's cost.
+const FOREIGN: u64 = 2;
+
+/// A cell that can be run, and what is known of it before it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Offer {
+    /// The cell.
+    pub cell: Cell,
+    /// Offers with the same word here share a boot.
+    pub boot: String,
+    /// Seconds on two cores, roughly, without the boot.
+    pub weight: u64,
+    /// Seconds that it may take at most, however slow the host is.
+    pub limit: u64,
+    /// Part of the smoke tier.
+    pub smoke: bool,
+}
+
+/// Everything that can be asked for.
+#[derive(Debug)]
+pub struct Catalog {
+    /// In the order in which results are shown.
+    pub offers: Vec<Offer>,
+}
+
+impl Catalog {
+    /// All kinds; scenarios are those of a folder, or else those inside of the tool.
+    pub fn read(scenarios: Option<&Path>) -> Result<Catalog> {
+        let scenarios = match scenarios {
+            Some(dir) => Scenario::all(dir)?,
+            None => Scenario::embedded(&PathBuf::new())?,
+        };
+        let mut offers = of_scenarios(&scenarios);
+        offers.sort_by(|a, b| place(&a.cell).cmp(&place(&b.cell)));
+        Ok(Catalog { offers })
+    }
+
+    /// Names of a kind.
+    pub fn names(&self, kind: Kind) -> BTreeSet<&str> {
+        let of_kind = self.offers.iter().filter(|o| o.cell.kind == kind);
+        of_kind.map(|o| o.cell.name.as_str()).collect()
+    }
+
+    /// How many pairs of a name and a machine there are that nobody offers: the scenario, or the driver, does not ask for
+    /// this machine.
+    pub fn not_asked(&self, kind: Kind) -> usize {
+        let of_kind = self.offers.iter().filter(|o| o.cell.kind == kind);
+        let pairs: BTreeSet<_> = of_kind
+            .map(|o| (o.cell.name.as_str(), o.cell.machine.as_str()))
+            .collect();
+        self.names(kind).len() * MACHINES.len() - pairs.len()
+    }
+}
+
+/// Where a cell stands: machines in the order of their table.
+pub fn place(cell: &Cell) -> (Kind, Flavor, usize, &Cell) {
+    let machine = MACHINES.iter().position(|m| m.name == cell.machine);
+    (
+        cell.kind,
+        cell.flavor,
+        machine.unwrap_or(MACHINES.len()),
+        cell,
+    )
+}
+
+fn of_scenarios(all: &[Scenario]) -> Vec<Offer> {
+    let mut offers = Vec::new();
+    for scenario in all {
+        // Named by the first of those that share it.
+        let boot = all.iter().find(|s| s.shares_boot_with(scenario));
+        let boot = boot.map_or(scenario.name.as_str(), |s| s.name.as_str());
+        for flavor in [Flavor::Rust, Flavor::C, Flavor::None, Flavor::DmaApiDebug] {
+            for model in MACHINES.iter().filter(|m| scenario.runs(flavor, m)) {
+                let cell = Cell {
+                    flavor,
+                    ..Cell::new(Kind::Scenario, &scenario.name, model)
+                };
+                offers.push(Offer {
+                    boot: format!("{}/{boot}/{}/{flavor}", cell.kind, model.name),
+                    weight: slower(model, weight(scenario)),
+                    // The guest's own limit ends it before this does; modules are built, too.
+                    limit: scenario.timeout + 60 * scenario.steps.len().max(1) as u64,
+                    smoke: scenario.smoke && flavor == Flavor::Rust && default_kernel(model),
+                    cell,
+                });
+            }
+        }
+    }
+    offers
+}
+
+/// Who asks for more time needs more of it.
+fn weight(scenario: &Scenario) -> u64 {
+    scenario.steps.len() as u64 * STEP + scenario.timeout / 20
+}
+
+fn slower(model: &Model, seconds: u64) -> u64 {
+    match model.arch == <&Model>::default().arch {
+        true => seconds,
+        false => seconds * FOREIGN,
+    }
+}
+
+/// Whether it needs no kernel of its own.
+fn default_kernel(model: &Model) -> bool {
+    model.kernel().is_empty()
+}
+
+/// A kernel, as far as cells differ in it: its flavour, and what its machine adds to it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct KernelId {
+    /// The sanitizer.
+    pub flavor: Flavor,
+    /// Such as `amd-iommu` or `arm64`; empty for that of the default machine.
+    pub machine: String,
+}
+
+impl KernelId {
+    /// The kernel of a cell.
+    pub fn of(cell: &Cell) -> KernelId {
+        // The catalogue is made from the table of machines.
+        let model = cell.model().unwrap_or_default();
+        KernelId {
+            flavor: cell.flavor,
+            machine: model.kernel().trim_start_matches(", ").to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for KernelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.machine.as_str() {
+            "" => write!(f, "{}", self.flavor),
+            machine => write!(f, "{}, {machine}", self.flavor),
+        }
+    }
+}
+
+/// Cells that are run in one go: those of one boot.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Group {
+    /// What they share; also their name.
+    pub boot: String,
+    /// In order.
+    pub cells: Vec<Cell>,
+    /// Seconds on two cores, roughly.
+    pub weight: u64,
+    /// Seconds after which it is ended.
+    pub limit: u64,
+}
+
+/// What a group may take besides its cells: other processes may be making the same modules.
+const LIMIT: u64 = 300;
+
+impl Group {
+    /// Puts those together that share a boot, in the order of the first of each.
+    pub fn of(offers: &[&Offer]) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for offer in offers {
+            match groups.iter_mut().find(|g| g.boot == offer.boot) {
+                Some(group) => {
+                    group.cells.push(offer.cell.clone());
+                    group.weight += offer.weight;
+                    group.limit += offer.limit;
+                }
+                None => groups.push(Group {
+                    boot: offer.boot.clone(),
+                    cells: vec![offer.cell.clone()],
+                    weight: offer.weight + slower_boot(&offer.cell),
+                    limit: offer.limit + LIMIT,
+                }),
+            }
+        }
+        groups
+    }
+
+    /// The kernel that it boots.
+    pub fn kernel(&self) -> KernelId {
+        KernelId::of(&self.cells[0])
+    }
+}
+
+fn slower_boot(cell: &Cell) -> u64 {
+    slower(cell.model().unwrap_or_default(), BOOT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        Catalog::read(None).unwrap()
+    }
+
+    #[test]
+    fn what_is_inside_is_what_is_in_the_folder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+        assert_eq!(
+            Catalog::read(Some(&folder)).unwrap().offers,
+            catalog().offers
+        );
+    }
+
+    #[test]
+    fn cells_are_unique_and_in_order() {
+        let offers = catalog().offers;
+        let cells: BTreeSet<_> = offers.iter().map(|o| &o.cell).collect();
+        assert_eq!(cells.len(), offers.len());
+        let of = |name: &str| {
+            let vtd = offers.iter().filter(|o| o.cell.name == name);
+            vtd.map(|o| o.cell.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("edu-page")[0], "scenario/edu-page/vtd/rust");
+        assert_eq!(of("edu-page").last().unwrap(), "scenario/edu-page/vtd/c");
+    }
+
+    #[test]
+    fn every_pair_is_offered_or_counted() {
+        let catalog = catalog();
+        let scenarios = catalog.names(Kind::Scenario).len();
+        let mut pairs: Vec<_> = catalog
+            .offers
+            .iter()
+            .map(|o| (&o.cell.name, &o.cell.machine))
+            .collect();
+        pairs.sort();
+        pairs.dedup();
+        assert_eq!(
+            pairs.len() + catalog.not_asked(Kind::Scenario),
+            scenarios * MACHINES.len()
+        );
+        assert!(catalog.not_asked(Kind::Scenario) > 0);
+    }
+
+    #[test]
+    fn the_smoke_tier_is_small_and_needs_one_kernel() {
+        let catalog = catalog();
+        let smoke: Vec<_> = catalog.offers.iter().filter(|o| o.smoke).collect();
+        let groups = Group::of(&smoke);
+        let kernels: BTreeSet<_> = groups.iter().map(Group::kernel).collect();
+        assert_eq!(kernels.len(), 1);
+        let machines: BTreeSet<_> = smoke.iter().map(|o| o.cell.machine.as_str()).collect();
+        let own = MACHINES.iter().filter(|m| default_kernel(m));
+        assert_eq!(machines, own.map(|m| m.name).collect());
+        assert!(groups.iter().map(|g| g.weight).sum::<u64>() < 300);
+    }
+
+    #[test]
+    fn groups_share_what_the_tests_share() {
+        let catalog = catalog();
+        let groups = Group::of(&catalog.offers.iter().collect::<Vec<_>>());
+        let of = |cell: &str| {
+            let mut with = groups
+                .iter()
+                .filter(|g| g.cells.iter().any(|c| c.to_string() == cell));
+            let found = with.next().unwrap();
+            assert!(with.next().is_none());
+            found
+        };
+        assert_eq!(of("scenario/kunit/vtd/rust").cells.len(), 1);
+        let shared = of("scenario/order3-inner/vtd/rust");
+        assert_eq!(shared, of("scenario/huge-leak/vtd/rust"));
+        assert_ne!(shared, of("scenario/order3-inner/vtd/c"));
+        assert_ne!(shared, of("scenario/order3-inner/amd-vi/rust"));
+    }
+}

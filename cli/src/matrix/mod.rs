@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `dmasan matrix`: everything that can be run, on every machine, in parts and on several hosts if need be.
+//!
+//! Scenarios, drivers, mutants and the kernel's own tests offer cells ([`catalog`]); some are selected, those that share
+//! a boot are run by a process of their own ([`child`]), and what is known of each cell in the end is a document
+//! ([`results`]) that can be merged with those of other hosts ([`merge`]).
+
+pub mod args;
+pub mod catalog;
+pub mod child;
+pub mod junit;
+pub mod markdown;
+pub mod merge;
+pub mod pool;
+pub mod prepare;
+pub mod progress;
+pub mod results;
+pub mod run;
+pub mod runner;
+pub mod select;
+pub mod shard;
+pub mod store;
+
+use std::path::Path;
+
+use crate::cell::{Kind, Outcome};
+use crate::error::{io, Error, Exit, Result};
+use crate::exec::Exec;
+use crate::stdout;
+use args::{MatrixArgs, MatrixCommand, MergeArgs, OutputArgs};
+use results::Results;
+
+/// Runs the command.
+pub fn main(exec: &Exec, args: &MatrixArgs) -> Result<Exit> {
+    match &args.command {
+        Some(MatrixCommand::Merge(args)) => merge_files(args),
+        Some(MatrixCommand::Cells(args)) => child::run(exec, args),
+        None => run::run(exec, &args.run),
+    }
+}
+
+fn merge_files(args: &MergeArgs) -> Result<Exit> {
+    check_outputs(&args.output)?;
+    let merged = merge::read(&args.files)?;
+    tell(&merged, &args.output)?;
+    Ok(merged.exit())
+}
+
+/// A file that cannot be written should be known before hours of work.
+fn check_outputs(output: &OutputArgs) -> Result<()> {
+    for path in [&output.json, &output.junit, &output.markdown]
+        .into_iter()
+        .flatten()
+    {
+        let parent = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        if !parent.is_dir() {
+            let text = format!(
+                "{} cannot be written: there is no folder {}",
+                path.display(),
+                parent.display()
+            );
+            return Err(Error::usage(text).help("make the folder first"));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the files asked for, and prints what is worth knowing.
+fn tell(results: &Results, output: &OutputArgs) -> Result<()> {
+    let write = |path: &Option<std::path::PathBuf>, text: String| match path {
+        Some(path) => std::fs::write(path, text).map_err(io("cannot write", path)),
+        None => Ok(()),
+    };
+    write(&output.json, results.to_json())?;
+    write(&output.junit, junit::to_string(results))?;
+    write(&output.markdown, markdown::to_string(results))?;
+    stdout::print(&summary(results))
+}
+
+/// What did not pass, then a line for each kind.
+fn summary(results: &Results) -> String {
+    let mut text = String::new();
+    for result in &results.results {
+        let word = match result.outcome {
+            Outcome::Passed => continue,
+            Outcome::Failed(_) => "FAILED",
+            Outcome::NotRun(_) => "NOT RUN",
+            Outcome::Impossible(_) => "impossible",
+        };
+        text.push_str(&format!("{word} {}\n", result.cell));
+        for line in result.outcome.why().lines() {
+            text.push_str(&format!("    {}\n", dmasan_report::text::printable(line)));
+        }
+    }
+    for kind in Kind::ALL {
+        let [passed, failed, not_run, impossible] =
+            ["passed", "failed", "not run", "impossible"].map(|w| results.count(kind, w));
+        let cells = passed + failed + not_run + impossible;
+        if cells > 0 {
+            let not_asked = results.selection.not_asked.get(&kind).copied();
+            text.push_str(&format!(
+                "{}: {cells} cells: {passed} passed, {failed} failed, {not_run} not run, {impossible} impossible; \
+                 {} pairs with a machine are not asked for\n",
+                markdown::plural(kind),
+                not_asked.unwrap_or_default()
+            ));
+        }
+    }
+    if results.kept > 0 {
+        text.push_str(&format!(
+            "{} of these results were kept from earlier runs; --fresh runs them anew\n",
+            results.kept
+        ));
+    }
+    text
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What cells need before they can run: an environment for each architecture, and their kernels, one after the other.
+
+use std::collections::BTreeMap;
+
+use crate::arch::Arch;
+use crate::boot::Host;
+use crate::cache::Cache;
+use crate::cell::{Cell, Outcome};
+use crate::error::{Error, Exit, Result};
+use crate::exec::Exec;
+use crate::host;
+use crate::kernel::{self, Kernel};
+use crate::matrix::catalog::KernelId;
+use crate::matrix::results::KernelUsed;
+use crate::matrix::runner;
+use crate::root::Env;
+use crate::ui::duration;
+
+/// What a kernel takes on two cores, if none was built here yet.
+pub const BUILD_SECONDS: u64 = 500;
+
+/// Everything that is ready, or why it is not.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    hosts: BTreeMap<&'static str, std::result::Result<Ready, Outcome>>,
+    kernels: BTreeMap<KernelId, std::result::Result<KernelUsed, Outcome>>,
+}
+
+/// An environment.
+#[derive(Clone, Debug)]
+struct Ready {
+    host: Host,
+    /// Version of QEMU.
+    qemu: Option<String>,
+}
+
+/// Why a cell cannot be, whatever one does here: this machine is never lazy, or this QEMU is too old for it.
+fn impossible(cell: &Cell, qemu: Option<&str>) -> Option<Outcome> {
+    let model = match cell.model() {
+        Ok(model) => model,
+        Err(error) => return Some(Outcome::not_run(&error)),
+    };
+    let lazy = model.check_lazy(cell.lazy);
+    let checked = lazy.and_then(|()| qemu.map_or(Ok(()), |v| model.check_qemu(v)));
+    checked.err().map(|error| {
+        let why = match error.advice() {
+            Some(advice) if cell.lazy && model.never_lazy.is_some() => format!("{error}: {advice}"),
+            _ => error.to_string(),
+        };
+        Outcome::Impossible(why)
+    })
+}
+
+impl Prepared {
+    /// Prepares the environments of cells, and looks at their QEMU.
+    pub fn hosts(exec: &Exec, cache: &Cache, cells: &[&Cell]) -> Result<Prepared> {
+        let mut prepared = Prepared::default();
+        for arch in [Arch::X86_64, Arch::Arm64] {
+            let wants = |c: &&&Cell| c.model().is_ok_and(|m| m.arch == arch);
+            if cells.iter().any(|c| wants(&c)) {
+                let ready = kept_going(ready(exec, cache, arch))?;
+                prepared.hosts.insert(arch.name(), ready);
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Why a cell is not run, as far as that is known without its kernel.
+    pub fn before_kernel(&self, cell: &Cell) -> Option<Outcome> {
+        match self.host(cell) {
+            Err(outcome) => Some(outcome),
+            Ok(ready) => impossible(cell, ready.qemu.as_deref()),
+        }
+    }
+
+    fn host(&self, cell: &Cell) -> std::result::Result<&Ready, Outcome> {
+        let model = cell.model().map_err(|e| Outcome::not_run(&e))?;
+        match self.hosts.get(model.arch.name()) {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(outcome)) => Err(outcome.clone()),
+            None => Err(Outcome::NotRun("nothing is prepared for it".to_owned())),
+        }
+    }
+
+    /// Builds the kernels of cells. A kernel that cannot be built keeps its own cells from running, and no others.
+    pub fn build(&mut self, exec: &Exec, cells: &[&Cell], no_build: bool) -> Result<()> {
+        let mut wanted: BTreeMap<KernelId, &Cell> = BTreeMap::new();
+        for cell in cells {
+            wanted.entry(KernelId::of(cell)).or_insert(cell);
+        }
+        let missing = self.missing(exec, &wanted)?;
+        if !missing.is_empty() && !no_build && !exec.dry_run {
+            let names: Vec<_> = missing.iter().map(KernelId::to_string).collect();
+            let each = std::time::Duration::from_secs(BUILD_SECONDS);
+            exec.ui.note(&format!(
+                "{} to build first, about {} each on two cores: {}",
+                crate::run::count(missing.len(), "kernel"),
+                duration(each),
+                names.join("; ")
+            ));
+        }
+        for (id, cell) in wanted {
+            let kernel = match no_build && missing.contains(&id) {
+                true => Err(Outcome::NotRun(format!(
+                    "the kernel ({id}) is not built, and --no-build says not to"
+                ))),
+                false => self.kernel(exec, cell)?,
+            };
+            self.kernels
+                .insert(id.clone(), kernel.map(|k| used(&id, &k)));
+        }
+        Ok(())
+    }
+
+    fn missing(&self, exec: &Exec, wanted: &BTreeMap<KernelId, &Cell>) -> Result<Vec<KernelId>> {
+        let mut missing = Vec::new();
+        for (id, cell) in wanted {
+            let Ok(ready) = self.host(cell) else { continue };
+            // What cannot be looked up is told when it is built.
+            let built = kernel::is_built(exec, &ready.host.env, &runner::spec(cell)?);
+            if !matches!(kept_going(built)?, Ok(true)) {
+                missing.push(id.clone());
+            }
+        }
+        Ok(missing)
+    }
+
+    fn kernel(&self, exec: &Exec, cell: &Cell) -> Result<std::result::Result<Kernel, Outcome>> {
+        match self.host(cell) {
+            Err(outcome) => Ok(Err(outcome)),
+            Ok(Ready { host, .. }) => {
+                let spec = runner::spec(cell)?;
+                kept_going(kernel::build(exec, &host.cache, &host.env, &spec))
+            }
+        }
+    }
+
+    /// The kernel of a cell, or why there is none.
+    pub fn kernel_of(&self, cell: &Cell) -> std::result::Result<&KernelUsed, Outcome> {
+        match self.kernels.get(&KernelId::of(cell)) {
+            Some(Ok(kernel)) => Ok(kernel),
+            Some(Err(outcome)) => Err(outcome.clone()),
+            None => Err(Outcome::NotRun("its kernel was not asked for".to_owned())),
+        }
+    }
+
+    /// The version of QEMU that a cell runs on.
+    pub fn qemu_of(&self, cell: &Cell) -> Option<&str> {
+        self.host(cell).ok()?.qemu.as_deref()
+    }
+
+    /// All kernels.
+    pub fn kernels(&self) -> Vec<KernelUsed> {
+        self.kernels.values().flatten().cloned().collect()
+    }
+
+    /// All versions of QEMU, by architecture.
+    pub fn qemu(&self) -> BTreeMap<String, String> {
+        let hosts = self.hosts.iter();
+        let known = hosts.filter_map(|(arch, r)| Some((arch, r.as_ref().ok()?.qemu.clone()?)));
+        known.map(|(arch, v)| ((*arch).to_owned(), v)).collect()
+    }
+}
+
+fn used(id: &KernelId, kernel: &Kernel) -> KernelUsed {
+    KernelUsed {
+        kernel: id.to_string(),
+        release: kernel.release.clone(),
+        key: kernel.key.clone(),
+    }
+}
+
+/// An error is the reason why cells are not run; but the user's Ctrl-C ends everything.
+fn kept_going<T>(result: Result<T>) -> Result<std::result::Result<T, Outcome>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if error.exit() == Exit::Interrupted => Err(error),
+        Err(error) => Ok(Err(Outcome::not_run(&error))),
+    }
+}
+
+fn ready(exec: &Exec, cache: &Cache, arch: Arch) -> Result<Ready> {
+    let env = Env::prepare(exec, cache, arch)?;
+    let text = exec.output(&env.cmd(arch.qemu()).arg("--version").query());
+    let qemu = match text {
+        Ok(text) => host::version(&text).map(str::to_owned),
+        // A dry run may have none yet.
+        Err(_) if exec.dry_run => None,
+        Err(error) => return Err(Error::failed("cannot ask QEMU for its version").because(error)),
+    };
+    let host = Host {
+        exec: exec.clone(),
+        cache: cache.clone(),
+        env,
+    };
+    Ok(Ready { host, qemu })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Kind;
+    use crate::machine::Model;
+
+    fn cell(machine: &str, lazy: bool) -> Cell {
+        let model = Model::find(machine).unwrap();
+        Cell {
+            lazy,
+            ..Cell::new(Kind::Driver, "nvme", model)
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_has_a_reason() {
+        let why = |machine, lazy, qemu| match impossible(&cell(machine, lazy), qemu) {
+            Some(Outcome::Impossible(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why("amd-vi", true, None).contains("strict where AMD-Vi is emulated"));
+        assert!(why("none", true, None).contains("no translation"));
+        assert!(why("vtd-first-level", false, Some("9.2.1")).contains("came with QEMU 10.0"));
+        assert!(why("arm64-smmuv3", false, Some("8.2")).contains("came with QEMU 9.1"));
+        for (machine, lazy) in [("vtd", true), ("amd-vi", false), ("vtd-first-level", false)] {
+            assert_eq!(impossible(&cell(machine, lazy), Some("10.0.2")), None);
+        }
+    }
+
+    #[test]
+    fn an_error_is_a_reason_unless_the_user_interrupts() {
+        let failed = kept_going::<()>(Err(Error::failed("no disk").help("get one")));
+        assert_eq!(
+            failed.unwrap().unwrap_err(),
+            Outcome::NotRun("no disk\nget one".to_owned())
+        );
+        assert!(kept_going::<()>(Err(Error::interrupted())).is_err());
+    }
+}
