@@ -105,7 +105,7 @@ pub struct KernelSpec {
 
 impl KernelSpec {
     /// How messages tell it from the kernel of the default machine.
-    fn purpose(&self) -> String {
+    pub fn purpose(&self) -> String {
         let extra = self.extra.iter().map(|name| format!(", {name}"));
         self.model.kernel() + &extra.collect::<String>()
     }

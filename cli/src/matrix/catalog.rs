@@ -9,6 +9,7 @@ use crate::cell::{Cell, Kind};
 use crate::error::Result;
 use crate::kernel::Flavor;
 use crate::machine::{Model, MACHINES};
+use crate::matrix::runner;
 use crate::scenario::Scenario;
 
 /// What a boot takes on two cores, in seconds, roughly. All weights only have to be the same on every host.
@@ -123,32 +124,32 @@ fn default_kernel(model: &Model) -> bool {
     model.kernel().is_empty()
 }
 
-/// A kernel, as far as cells differ in it: its flavour, and what its machine adds to it.
+/// A kernel, as far as cells differ in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct KernelId {
     /// The sanitizer.
     pub flavor: Flavor,
-    /// Such as `amd-iommu` or `arm64`; empty for that of the default machine.
-    pub machine: String,
+    /// What else is in its configuration, such as `amd-iommu` or `arm64`; empty for that of the default machine.
+    pub purpose: String,
 }
 
 impl KernelId {
     /// The kernel of a cell.
     pub fn of(cell: &Cell) -> KernelId {
         // The catalogue is made from the table of machines.
-        let model = cell.model().unwrap_or_default();
+        let purpose = runner::spec(cell).map(|s| s.purpose()).unwrap_or_default();
         KernelId {
             flavor: cell.flavor,
-            machine: model.kernel().trim_start_matches(", ").to_owned(),
+            purpose: purpose.trim_start_matches(", ").to_owned(),
         }
     }
 }
 
 impl fmt::Display for KernelId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.machine.as_str() {
+        match self.purpose.as_str() {
             "" => write!(f, "{}", self.flavor),
-            machine => write!(f, "{}, {machine}", self.flavor),
+            purpose => write!(f, "{}, {purpose}", self.flavor),
         }
     }
 }

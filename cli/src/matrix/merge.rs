@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let changed = |change: fn(&mut Results)| {
+        type Change = fn(&mut Results);
+        let changed = |change: Change| {
             let mut other = sample(2);
             change(&mut other);
             let error = merge(&named(&[sample(1), other])).unwrap_err();
@@ -193,7 +194,7 @@ mod tests {
             assert!(error.message().starts_with("0.json and 1.json"), "{error}");
             error.to_string()
         };
-        let cases: [(fn(&mut Results), &str); 8] = [
+        let cases: [(Change, &str); 8] = [
             (
                 |r| r.dmasan.version = "0.2.0".into(),
                 "version of dmasan is 0.1.0 in one and 0.2.0",

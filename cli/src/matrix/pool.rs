@@ -11,13 +11,12 @@ use crate::matrix::catalog::Group;
 use crate::process;
 
 /// Runs each group once, `jobs` at the same time, in the order given. `run` is called on several threads; `done` on this
-/// one, as soon as a group is; `tick` between. Ends early when the user interrupts.
+/// one, as soon as a group is. Ends early when the user interrupts.
 pub fn run(
     groups: &[Group],
     jobs: usize,
     run: &(dyn Fn(&Group) -> Result<Vec<CellResult>> + Sync),
     done: &mut dyn FnMut(&Group, Vec<CellResult>) -> Result<()>,
-    tick: &mut dyn FnMut(),
 ) -> Result<()> {
     let next = AtomicUsize::new(0);
     let (tell, told) = mpsc::channel();
@@ -39,7 +38,7 @@ pub fn run(
             });
         }
         drop(tell);
-        let result = listen(&told, done, tick);
+        let result = listen(&told, done);
         if result.is_err() {
             // What has not begun does not begin; what runs is waited for by the scope.
             next.store(groups.len(), Ordering::SeqCst);
@@ -53,7 +52,6 @@ type Told<'a> = (&'a Group, Result<Vec<CellResult>>);
 fn listen(
     told: &mpsc::Receiver<Told<'_>>,
     done: &mut dyn FnMut(&Group, Vec<CellResult>) -> Result<()>,
-    tick: &mut dyn FnMut(),
 ) -> Result<()> {
     loop {
         match told.recv_timeout(Duration::from_millis(250)) {
@@ -61,7 +59,6 @@ fn listen(
             Err(mpsc::RecvTimeoutError::Disconnected) => return process::check(),
             Err(mpsc::RecvTimeoutError::Timeout) => process::check()?,
         }
-        tick();
     }
 }
 
@@ -127,7 +124,7 @@ mod tests {
             all.extend(results);
             Ok(())
         };
-        let result = run(groups, jobs, one, &mut done, &mut || {});
+        let result = run(groups, jobs, one, &mut done);
         (result, all)
     }
 

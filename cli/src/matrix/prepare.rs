@@ -23,16 +23,13 @@ pub const BUILD_SECONDS: u64 = 500;
 /// Everything that is ready, or why it is not.
 #[derive(Debug, Default)]
 pub struct Prepared {
-    hosts: BTreeMap<&'static str, std::result::Result<Ready, Outcome>>,
+    /// By architecture, as all of these.
+    hosts: BTreeMap<&'static str, Host>,
+    /// Why there is no host.
+    lacking: BTreeMap<&'static str, Outcome>,
+    /// Versions of QEMU.
+    qemu: BTreeMap<&'static str, String>,
     kernels: BTreeMap<KernelId, std::result::Result<KernelUsed, Outcome>>,
-}
-
-/// An environment.
-#[derive(Clone, Debug)]
-struct Ready {
-    host: Host,
-    /// Version of QEMU.
-    qemu: Option<String>,
 }
 
 /// Why a cell cannot be, whatever one does here: this machine is never lazy, or this QEMU is too old for it.
@@ -59,8 +56,13 @@ impl Prepared {
         for arch in [Arch::X86_64, Arch::Arm64] {
             let wants = |c: &&&Cell| c.model().is_ok_and(|m| m.arch == arch);
             if cells.iter().any(|c| wants(&c)) {
-                let ready = kept_going(ready(exec, cache, arch))?;
-                prepared.hosts.insert(arch.name(), ready);
+                match kept_going(ready(exec, cache, arch))? {
+                    Ok((host, qemu)) => {
+                        prepared.hosts.insert(arch.name(), host);
+                        prepared.qemu.extend(qemu.map(|v| (arch.name(), v)));
+                    }
+                    Err(outcome) => drop(prepared.lacking.insert(arch.name(), outcome)),
+                }
             }
         }
         Ok(prepared)
@@ -68,19 +70,10 @@ impl Prepared {
 
     /// Why a cell is not run, as far as that is known without its kernel.
     pub fn before_kernel(&self, cell: &Cell) -> Option<Outcome> {
-        match self.host(cell) {
-            Err(outcome) => Some(outcome),
-            Ok(ready) => impossible(cell, ready.qemu.as_deref()),
-        }
-    }
-
-    fn host(&self, cell: &Cell) -> std::result::Result<&Ready, Outcome> {
-        let model = cell.model().map_err(|e| Outcome::not_run(&e))?;
-        match self.hosts.get(model.arch.name()) {
-            Some(Ok(ready)) => Ok(ready),
-            Some(Err(outcome)) => Err(outcome.clone()),
-            None => Err(Outcome::NotRun("nothing is prepared for it".to_owned())),
-        }
+        let lacking = self.lacking.get(arch(cell));
+        lacking
+            .cloned()
+            .or_else(|| impossible(cell, self.qemu_of(cell)))
     }
 
     /// Builds the kernels of cells. A kernel that cannot be built keeps its own cells from running, and no others.
@@ -116,9 +109,11 @@ impl Prepared {
     fn missing(&self, exec: &Exec, wanted: &BTreeMap<KernelId, &Cell>) -> Result<Vec<KernelId>> {
         let mut missing = Vec::new();
         for (id, cell) in wanted {
-            let Ok(ready) = self.host(cell) else { continue };
+            let Some(host) = self.hosts.get(arch(cell)) else {
+                continue;
+            };
             // What cannot be looked up is told when it is built.
-            let built = kernel::is_built(exec, &ready.host.env, &runner::spec(cell)?);
+            let built = kernel::is_built(exec, &host.env, &runner::spec(cell)?);
             if !matches!(kept_going(built)?, Ok(true)) {
                 missing.push(id.clone());
             }
@@ -127,13 +122,12 @@ impl Prepared {
     }
 
     fn kernel(&self, exec: &Exec, cell: &Cell) -> Result<std::result::Result<Kernel, Outcome>> {
-        match self.host(cell) {
-            Err(outcome) => Ok(Err(outcome)),
-            Ok(Ready { host, .. }) => {
-                let spec = runner::spec(cell)?;
-                kept_going(kernel::build(exec, &host.cache, &host.env, &spec))
-            }
-        }
+        let Some(host) = self.hosts.get(arch(cell)) else {
+            let why = "nothing is prepared for it".to_owned();
+            return Ok(Err(Outcome::NotRun(why)));
+        };
+        let spec = runner::spec(cell)?;
+        kept_going(kernel::build(exec, &host.cache, &host.env, &spec))
     }
 
     /// The kernel of a cell, or why there is none.
@@ -147,7 +141,7 @@ impl Prepared {
 
     /// The version of QEMU that a cell runs on.
     pub fn qemu_of(&self, cell: &Cell) -> Option<&str> {
-        self.host(cell).ok()?.qemu.as_deref()
+        self.qemu.get(arch(cell)).map(String::as_str)
     }
 
     /// All kernels.
@@ -157,10 +151,16 @@ impl Prepared {
 
     /// All versions of QEMU, by architecture.
     pub fn qemu(&self) -> BTreeMap<String, String> {
-        let hosts = self.hosts.iter();
-        let known = hosts.filter_map(|(arch, r)| Some((arch, r.as_ref().ok()?.qemu.clone()?)));
-        known.map(|(arch, v)| ((*arch).to_owned(), v)).collect()
+        let known = self.qemu.iter();
+        known
+            .map(|(arch, v)| ((*arch).to_owned(), v.clone()))
+            .collect()
     }
+}
+
+/// The architecture of a cell's machine.
+fn arch(cell: &Cell) -> &'static str {
+    cell.model().map_or("", |m| m.arch.name())
 }
 
 fn used(id: &KernelId, kernel: &Kernel) -> KernelUsed {
@@ -180,7 +180,8 @@ fn kept_going<T>(result: Result<T>) -> Result<std::result::Result<T, Outcome>> {
     }
 }
 
-fn ready(exec: &Exec, cache: &Cache, arch: Arch) -> Result<Ready> {
+/// The environment, and its version of QEMU.
+fn ready(exec: &Exec, cache: &Cache, arch: Arch) -> Result<(Host, Option<String>)> {
     let env = Env::prepare(exec, cache, arch)?;
     let text = exec.output(&env.cmd(arch.qemu()).arg("--version").query());
     let qemu = match text {
@@ -194,11 +195,11 @@ fn ready(exec: &Exec, cache: &Cache, arch: Arch) -> Result<Ready> {
         cache: cache.clone(),
         env,
     };
-    Ok(Ready { host, qemu })
+    Ok((host, qemu))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::cell::Kind;
     use crate::machine::Model;
@@ -209,6 +210,22 @@ mod tests {
             lazy,
             ..Cell::new(Kind::Driver, "nvme", model)
         }
+    }
+
+    /// As if everything were there that cells need.
+    pub(crate) fn ready_for(cells: &[&Cell]) -> Prepared {
+        let mut prepared = Prepared::default();
+        for cell in cells {
+            prepared.qemu.insert(arch(cell), "10.0.2".to_owned());
+            let id = KernelId::of(cell);
+            let kernel = KernelUsed {
+                kernel: id.to_string(),
+                release: "7.3.4".to_owned(),
+                key: "abcd".to_owned(),
+            };
+            prepared.kernels.insert(id, Ok(kernel));
+        }
+        prepared
     }
 
     #[test]

@@ -54,7 +54,13 @@ pub fn run(exec: &Exec, args: &MatrixRunArgs) -> Result<Exit> {
         kept: 0,
     };
     let todo = work.known(&mine)?;
-    let ended = work.run(&todo);
+    let dir = cache
+        .root()
+        .join(format!("matrix/run-{}", std::process::id()));
+    let children = Children::new(exec, &dir, args.scenarios.clone());
+    let ended = work.run(&todo, &|group| children.run(group));
+    // It is empty, or the user has interrupted, or it never was.
+    let _ = std::fs::remove_dir_all(&dir);
     let elsewhere = offers.iter().map(|o| o.cell.clone());
     let mut results = Results {
         schema: SCHEMA.to_owned(),
@@ -75,6 +81,9 @@ pub fn run(exec: &Exec, args: &MatrixRunArgs) -> Result<Exit> {
     ended?;
     Ok(results.exit())
 }
+
+/// Runs a group in a process of its own.
+type Child<'a> = dyn Fn(&Group) -> Result<Vec<CellResult>> + Sync + 'a;
 
 /// What is being done.
 struct Work<'a> {
@@ -135,13 +144,12 @@ impl Work<'_> {
         Ok(Store::open(self.cache.root(), &key))
     }
 
-    fn run(&mut self, todo: &[Group]) -> Result<()> {
+    /// Runs groups, and keeps each result as soon as it is there.
+    fn run(&mut self, todo: &[Group], child: &Child<'_>) -> Result<()> {
         if todo.is_empty() {
             return Ok(());
         }
         let (exec, cache, jobs) = (self.exec, self.cache.root(), self.args.jobs);
-        let dir = cache.join(format!("matrix/run-{}", std::process::id()));
-        let children = Children::new(exec, &dir, self.args.scenarios.clone());
         let before = Durations::read(cache);
         let mut durations = before.clone();
         let estimate = Estimate::new(&before, jobs);
@@ -157,10 +165,7 @@ impl Work<'_> {
             }
             durations.write(cache)
         };
-        let child = |group: &Group| children.run(group);
-        let ended = pool::run(todo, jobs, &child, &mut done, &mut || {});
-        // It is empty, or the user has interrupted.
-        let _ = std::fs::remove_dir_all(&dir);
+        let ended = pool::run(todo, jobs, child, &mut done);
         if ended.is_ok() {
             progress.end();
         }
@@ -273,4 +278,114 @@ fn utc(time: SystemTime) -> String {
         .ok()
         .and_then(|s| jiff::Timestamp::from_second(s).ok());
     stamp.unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::matrix::args::MatrixArgs;
+    use crate::matrix::prepare::tests::ready_for;
+    use crate::ui::{Color, Ui};
+    use clap::Parser;
+    use std::sync::Mutex;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: MatrixArgs,
+    }
+
+    /// Runs what a command line selects, with a cache, and with `child` instead of processes.
+    fn run(cache: &Path, line: &[&str], child: &Child<'_>) -> (Result<()>, usize, Vec<CellResult>) {
+        let args = Line::parse_from([&["matrix"], line].concat()).args.run;
+        let exec = Exec::new(Ui::new(0, Color::Never).quiet(), false);
+        let catalog = Catalog::read(None).unwrap();
+        let groups = Group::of(&select(&catalog, &args).unwrap());
+        let cells: Vec<&Cell> = groups.iter().flat_map(|g| &g.cells).collect();
+        let mut work = Work {
+            exec: &exec,
+            args: &args,
+            cache: &Cache::at(&exec, cache).unwrap(),
+            prepared: &ready_for(&cells),
+            results: BTreeMap::new(),
+            kept: 0,
+        };
+        let todo = work.known(&groups).unwrap();
+        let ended = work.run(&todo, child);
+        let all = work.all(&cells, ended.is_err());
+        (ended, work.kept, all)
+    }
+
+    fn passed(group: &Group) -> Result<Vec<CellResult>> {
+        let cells = group.cells.iter().cloned();
+        Ok(cells
+            .map(|c| CellResult::new(c, Outcome::Passed, 1.0))
+            .collect())
+    }
+
+    fn words(results: &[CellResult]) -> Vec<&str> {
+        results.iter().map(|r| r.outcome.word()).collect()
+    }
+
+    const SMOKE: [&str; 2] = ["--tier", "smoke"];
+
+    #[test]
+    fn an_interrupted_run_goes_on_where_it_was() {
+        let cache = tempfile::tempdir().unwrap();
+        let count = Mutex::new(0);
+        let third_is_interrupted = |group: &Group| {
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            match *count {
+                3 => Err(Error::interrupted()),
+                _ => passed(group),
+            }
+        };
+        let (ended, kept, results) = run(cache.path(), &SMOKE, &third_is_interrupted);
+        assert_eq!(ended.unwrap_err().exit(), Exit::Interrupted);
+        assert_eq!(kept, 0);
+        let cells = results.len();
+        let done = words(&results).iter().filter(|w| **w == "passed").count();
+        assert_eq!(done, 2, "{results:?}");
+        assert_eq!(
+            words(&results).iter().filter(|w| **w == "not run").count(),
+            cells - 2
+        );
+
+        let again = Mutex::new(Vec::new());
+        let rest = |group: &Group| {
+            again.lock().unwrap().extend(group.cells.clone());
+            passed(group)
+        };
+        let (ended, kept, results) = run(cache.path(), &SMOKE, &rest);
+        ended.unwrap();
+        assert_eq!((kept, again.into_inner().unwrap().len()), (2, cells - 2));
+        assert!(words(&results).iter().all(|w| *w == "passed"));
+
+        let none = |_: &Group| panic!("all is known");
+        let (_, kept, _) = run(cache.path(), &SMOKE, &none);
+        assert_eq!(kept, cells);
+        let fresh = [&SMOKE[..], &["--fresh"]].concat();
+        let (_, kept, _) = run(cache.path(), &fresh, &passed);
+        assert_eq!(kept, 0);
+    }
+
+    #[test]
+    fn what_did_not_run_is_run_the_next_time() {
+        let cache = tempfile::tempdir().unwrap();
+        let dies = |group: &Group| Ok(pool::none_run(group, "signal 9", Default::default()));
+        let (ended, _, results) = run(cache.path(), &SMOKE, &dies);
+        ended.unwrap();
+        assert!(words(&results).iter().all(|w| *w == "not run"));
+        let (_, kept, results) = run(cache.path(), &SMOKE, &passed);
+        assert_eq!(kept, 0);
+        assert!(words(&results).iter().all(|w| *w == "passed"));
+    }
+
+    #[test]
+    fn times_are_told_in_utc() {
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        assert_eq!(utc(time), "2023-11-14T22:13:20Z");
+    }
 }

@@ -20,6 +20,7 @@ pub fn spec(cell: &Cell) -> Result<KernelSpec> {
     Ok(KernelSpec {
         flavor: cell.flavor,
         model: cell.model()?,
+        extra: &[],
         source: None,
         fragments: Vec::new(),
         jobs: jobs_or_default(None),

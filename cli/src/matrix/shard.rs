@@ -28,18 +28,19 @@ impl Shard {
     pub const WHOLE: Shard = Shard { index: 1, count: 1 };
 
     /// Its part of all groups. Greedy, the heaviest first, each to where least is done; looks at nothing but the groups.
-    pub fn part<'a>(self, groups: &'a [Group]) -> Vec<&'a Group> {
+    pub fn part(self, groups: &[Group]) -> Vec<&Group> {
+        let kernels: Vec<KernelId> = groups.iter().map(Group::kernel).collect();
         let mut order: Vec<usize> = (0..groups.len()).collect();
         let heavy = |i: &usize| (std::cmp::Reverse(groups[*i].weight), &groups[*i].boot);
         order.sort_by(|a, b| heavy(a).cmp(&heavy(b)));
         let mut loads = vec![Load::default(); self.count];
         let mut mine = Vec::new();
         for i in order {
-            let group = &groups[i];
-            let after = |load: &Load| load.with(group).seconds;
+            let after = |load: &Load<'_>| load.seconds + load.cost(&groups[i], &kernels[i]);
             let least = (0..self.count).min_by_key(|n| (after(&loads[*n]), *n));
             let least = least.unwrap_or_default();
-            loads[least] = loads[least].with(group);
+            loads[least].seconds = after(&loads[least]);
+            loads[least].kernels.insert(&kernels[i]);
             if least + 1 == self.index {
                 mine.push(i);
             }
@@ -51,19 +52,18 @@ impl Shard {
 
 /// What a host has to do.
 #[derive(Clone, Default)]
-struct Load {
+struct Load<'a> {
     seconds: u64,
-    kernels: BTreeSet<KernelId>,
+    kernels: BTreeSet<&'a KernelId>,
 }
 
-impl Load {
-    fn with(&self, group: &Group) -> Self {
-        let mut load = self.clone();
-        load.seconds += group.weight;
-        if load.kernels.insert(group.kernel()) {
-            load.seconds += KERNEL;
+impl Load<'_> {
+    /// What one more group costs.
+    fn cost(&self, group: &Group, kernel: &KernelId) -> u64 {
+        match self.kernels.contains(kernel) {
+            true => group.weight,
+            false => group.weight + KERNEL,
         }
-        load
     }
 }
 
