@@ -6,9 +6,9 @@ use std::path::Path;
 use crate::qemu::escape;
 
 /// Where the guest has the first device, so that its scripts need not look for it.
-pub const ADDRESS: &str = "0000:00:10.0";
-/// The same for QEMU.
-const SLOT: &str = "addr=0x10";
+pub const ADDRESS: &str = "0000:00:08.0";
+/// The same for QEMU. The virtual functions of igb are 0x80 device numbers further on, of 0x100 in all.
+const SLOT: &str = "addr=0x8";
 
 /// File name of the drive in the run's folder.
 const DRIVE: &str = "plug.raw";
@@ -95,7 +95,7 @@ mod tests {
         let line = args(&["usb-ehci,id=usb", "usb-storage,bus=usb.0"], None);
         assert_eq!(
             line,
-            "-device usb-ehci,id=usb,addr=0x10 -device usb-storage,bus=usb.0"
+            "-device usb-ehci,id=usb,addr=0x8 -device usb-storage,bus=usb.0"
         );
         assert_eq!(args(&[], None), "");
     }
