@@ -104,6 +104,12 @@ pub enum Command {
     /// the modules are unloaded and loaded, also in the middle of work. What the sanitizer or the kernel says to that,
     /// and what is still mapped in the end, makes the driver fail.
     Drivers(DriversArgs),
+    /// Plant bugs in drivers of the kernel's, and tell which sanitizer finds them
+    ///
+    /// Each bug is a small patch. The driver's module is built as it is and with the patch, against a kernel that is built
+    /// already. A guest uses the driver without the bug, which has to be silent, and then with it. Exit code 0: who was
+    /// expected to find a bug did; 1: a bug was missed, or found by surprise; 69: something was not run.
+    Mutants(MutantsArgs),
     /// Print the findings in a kernel log (dmesg, serial console, journal)
     Report(ReportArgs),
     /// Measure what the sanitizer costs
@@ -327,6 +333,35 @@ pub struct DriversArgs {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// The kernel to boot.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
+}
+
+/// `dmasan mutants`
+#[derive(Args, Debug)]
+pub struct MutantsArgs {
+    /// A mutant, or all of a driver; may be repeated; a wrong name lists all
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Only tell which there are
+    #[arg(long)]
+    pub list: bool,
+    /// Kernels to run them with: rust, c, dma-api-debug
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "rust")]
+    pub flavors: Vec<Flavor>,
+    /// How the sanitizer of this project is on, each a column
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "origin")]
+    pub debug_pagealloc: Vec<Switch>,
+    /// What they run on: a machine whose IOMMU translates
+    #[arg(long, value_name = "NAME", default_value = "vtd", value_parser = machine)]
+    pub machine: &'static Model,
+    /// Write all results as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the tables of docs/mutants.md into this file, between its marks
+    #[arg(long, value_name = "FILE")]
+    pub update: Option<PathBuf>,
+    /// The kernels to boot.
     #[command(flatten)]
     pub kernel: KernelArgs,
 }

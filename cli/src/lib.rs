@@ -29,6 +29,7 @@ pub mod machine;
 pub mod mail;
 pub mod matrix;
 pub mod module;
+pub mod mutants;
 pub mod near;
 pub mod params;
 pub mod plug;
@@ -63,6 +64,7 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
         Command::Kernel(KernelCommand::Check(args)) => lint::run(exec, args),
         Command::Run(args) => run::run(exec, args),
         Command::Drivers(args) => drivers::run(exec, args),
+        Command::Mutants(args) => mutants::run(exec, args),
         Command::Report(args) => report::run(exec, cli.global.color, args),
         Command::Bench(command) => bench::run(exec, command),
         Command::Matrix(args) => matrix::main(exec, args),

@@ -111,7 +111,8 @@ fn build(exec: &Exec, env: &Env, kernel: &Kernel, folder: &Path) -> Result<Vec<P
     built(&dir.join("src"), folder)
 }
 
-fn compile(exec: &Exec, env: &Env, kernel: &Kernel, name: &str, copy: &Path) -> Result<()> {
+/// Compiles the modules of a folder, in the folder itself.
+pub fn compile(exec: &Exec, env: &Env, kernel: &Kernel, name: &str, copy: &Path) -> Result<()> {
     let step = exec.ui.step(&format!(
         "Building module {name} for Linux {}",
         kernel.release

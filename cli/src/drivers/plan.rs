@@ -100,6 +100,11 @@ pub fn group(machine: &Machine) -> &'static str {
 
 /// The script of a driver for a machine.
 pub fn script(driver: &Driver, machine: &Machine) -> String {
+    functions(driver, machine) + "run \"$1\"\n"
+}
+
+/// Its variables and functions.
+pub fn functions(driver: &Driver, machine: &Machine) -> String {
     let own = [
         ("ADDRESS", plug::ADDRESS),
         ("DRIVER", driver.kernel_driver.as_str()),
@@ -117,7 +122,6 @@ pub fn script(driver: &Driver, machine: &Machine) -> String {
     for part in driver.scripts() {
         text.push_str(part);
     }
-    text.push_str("run \"$1\"\n");
     text
 }
 

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! `dmasan mutants`: bugs planted in drivers of the kernel's, and which sanitizer finds them.
+
+pub mod column;
+pub mod copy;
+pub mod file;
+pub mod guest;
+pub mod judge;
+pub mod table;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::args::{jobs_or_default, KernelArgs, MutantsArgs};
+use crate::boot::{boot, Guest, Host, Outcome};
+use crate::cache::Key;
+use crate::cell::{self, CellResult, Kind};
+use crate::drivers::file::Driver;
+use crate::drivers::modules::Modules;
+use crate::drivers::plan;
+use crate::error::{io, Error, Exit, Result};
+use crate::exec::Exec;
+use crate::guest::Plan;
+use crate::kernel::{self, Kernel, KernelSpec};
+use crate::machine::Model;
+use crate::plug;
+use crate::qemu::{self, Machine};
+use crate::run::check_output;
+use crate::stdout;
+
+use column::Column;
+use copy::Failure;
+use file::Mutant;
+use judge::{Marks, Verdict};
+use table::{Cell, Row};
+
+/// What a guest may take until its first step, on a slow machine.
+const BOOTING: u64 = 60;
+/// What the driver may take, once without and once with the bug; one with a bug may hang in everything that it does.
+const WORKING: u64 = 240;
+/// Memory of the guests in MiB: little, as all of it is used once.
+const MEMORY: u32 = 320;
+
+/// For the kernel's command line: a bug may be reported hundreds of times, faster than a serial port takes it.
+const LOG: &str = "log_buf_len=16M";
+
+/// Runs the command.
+pub fn run(exec: &Exec, args: &MutantsArgs) -> Result<Exit> {
+    let mutants = Mutant::find(&args.only)?;
+    if args.list {
+        stdout::print(&list(&mutants))?;
+        return Ok(Exit::Clean);
+    }
+    let model = args.machine;
+    if !model.translates() {
+        let text = format!("nothing is mapped on the machine `{}`", model.name);
+        return Err(Error::usage(text).help("take a machine with an IOMMU that translates: vtd"));
+    }
+    let columns = Column::choose(&args.flavors, &args.debug_pagealloc);
+    if columns.is_empty() {
+        let error = Error::usage("there is no sanitizer to look at");
+        return Err(error.help(
+            "flavors with one are rust, c, dma-api-debug; rust is on with `on` or `origin`",
+        ));
+    }
+    let outputs = [&args.json, &args.update];
+    let mut outputs = outputs.into_iter().flatten();
+    outputs.try_for_each(|to| check_output(to))?;
+
+    let rows = rows(exec, model, &args.kernel, &mutants, &columns)?;
+    if exec.dry_run {
+        return Ok(Exit::Clean);
+    }
+    write(args, &rows, &columns)?;
+    stdout::print(&table::text(&rows, &columns))?;
+    Ok(exit(&rows))
+}
+
+/// A guest that did not run outranks a bug that was missed.
+fn exit(rows: &[Row]) -> Exit {
+    let cells = || {
+        rows.iter()
+            .flat_map(|r| r.cells.iter().map(move |c| (r, c)))
+    };
+    if cells().any(|(_, c)| matches!(c.verdict, Verdict::NotRun(_))) {
+        return Exit::Failed;
+    }
+    match cells().any(|(r, c)| c.difference(&r.mutant).is_some()) {
+        true => Exit::Finding,
+        false => Exit::Clean,
+    }
+}
+
+fn list(mutants: &[Mutant]) -> String {
+    let line = |m: &Mutant| format!("{:28} {}\n", m.name(), m.summary);
+    mutants.iter().map(line).collect()
+}
+
+fn write(args: &MutantsArgs, rows: &[Row], columns: &[Column]) -> Result<()> {
+    if let Some(to) = &args.json {
+        let json = table::json(rows, args.machine.name);
+        let text = serde_json::to_string_pretty(&json).unwrap_or_default();
+        std::fs::write(to, text + "\n").map_err(io("cannot write", to))?;
+    }
+    if let Some(to) = &args.update {
+        table::update(to, &table::markdown(rows, columns))?;
+    }
+    Ok(())
+}
+
+/// Runs mutants in all columns. One that cannot be run is told as such, and the others are run.
+fn rows(
+    exec: &Exec,
+    model: &'static Model,
+    args: &KernelArgs,
+    mutants: &[Mutant],
+    columns: &[Column],
+) -> Result<Vec<Row>> {
+    let host = Host::prepare(exec, model)?;
+    let mut rows: Vec<Row> = mutants.iter().map(Row::new).collect();
+    for column in columns {
+        let spec = args.spec(column.flavor(), model);
+        let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
+        let lab = Lab::new(&host, &kernel, model, *column)?;
+        for row in &mut rows {
+            let cell = lab.cell(&row.mutant)?;
+            row.cells.extend(cell);
+        }
+    }
+    Ok(rows)
+}
+
+/// Everything that there is to run: each mutant with each sanitizer, on the default machine.
+pub fn cells() -> Result<Vec<cell::Cell>> {
+    let model = <&Model>::default();
+    let of = |mutant: &Mutant| {
+        Column::ALL.map(|column| cell::Cell {
+            flavor: column.flavor(),
+            param: column.param().to_owned(),
+            ..cell::Cell::new(Kind::Mutant, &mutant.name(), model)
+        })
+    };
+    Ok(Mutant::all()?.iter().flat_map(of).collect())
+}
+
+/// Runs cells of [`cells`], one after the other.
+pub fn run_cells(exec: &Exec, cells: &[cell::Cell]) -> Result<Vec<CellResult>> {
+    let mut results = Vec::new();
+    for wanted in cells {
+        let model = wanted.model()?;
+        let column = Column::ALL
+            .into_iter()
+            .find(|c| c.flavor() == wanted.flavor && c.param() == wanted.param);
+        let column = column.ok_or_else(|| Error::failed(format!("there is no cell {wanted}")))?;
+        let host = Host::prepare(exec, model)?;
+        let spec = KernelSpec {
+            flavor: wanted.flavor,
+            model,
+            source: None,
+            fragments: Vec::new(),
+            extra: &[],
+            jobs: jobs_or_default(None),
+        };
+        let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
+        let lab = Lab::new(&host, &kernel, model, column)?;
+        for mutant in Mutant::find(std::slice::from_ref(&wanted.name))? {
+            let cell = lab.cell(&mutant)?;
+            results.extend(cell.map(|c| c.result(&mutant, model)));
+        }
+    }
+    Ok(results)
+}
+
+/// One kernel on one machine, for mutants to be run with.
+#[derive(Debug)]
+pub struct Lab<'a> {
+    host: &'a Host,
+    kernel: &'a Kernel,
+    modules: Modules,
+    model: &'static Model,
+    column: Column,
+}
+
+impl<'a> Lab<'a> {
+    /// Looks at what the kernel has.
+    pub fn new(
+        host: &'a Host,
+        kernel: &'a Kernel,
+        model: &'static Model,
+        column: Column,
+    ) -> Result<Lab<'a>> {
+        let modules = match host.exec.dry_run && !kernel.dir.exists() {
+            true => Modules::default(),
+            false => Modules::read(&kernel.dir)?,
+        };
+        Ok(Lab {
+            host,
+            kernel,
+            modules,
+            model,
+            column,
+        })
+    }
+
+    /// Runs a mutant; `None` in a dry run.
+    pub fn cell(&self, mutant: &Mutant) -> Result<Option<Cell>> {
+        let begun = Instant::now();
+        let (verdict, log) = match self.boot(mutant) {
+            Ok(None) => return Ok(None),
+            Ok(Some((verdict, log))) => (verdict, Some(log.display().to_string())),
+            Err(Failure::Apply(why)) => {
+                let tree = self.kernel.source.display();
+                (
+                    Verdict::NotRun(format!("the patch does not apply to {tree}: {why}")),
+                    None,
+                )
+            }
+            Err(Failure::Other(e)) if e.exit() == Exit::Interrupted => return Err(e),
+            Err(Failure::Other(e)) => (Verdict::NotRun(cell::Outcome::not_run(&e).why()), None),
+        };
+        Ok(Some(Cell {
+            column: self.column,
+            verdict,
+            seconds: begun.elapsed().as_secs_f64(),
+            log,
+        }))
+    }
+
+    fn boot(&self, mutant: &Mutant) -> std::result::Result<Option<(Verdict, PathBuf)>, Failure> {
+        let (exec, env) = (&self.host.exec, &self.host.env);
+        let found = Driver::find(std::slice::from_ref(&mutant.driver))?;
+        let driver = found
+            .first()
+            .ok_or_else(|| Error::failed(format!("there is no driver `{}`", mutant.driver)))?;
+        let machine = Machine {
+            memory: MEMORY,
+            ..driver.machine(self.model, false)
+        };
+        let twin = copy::build(exec, env, self.kernel, mutant, copy::Kind::Twin)?;
+        let module = copy::build(exec, env, self.kernel, mutant, copy::Kind::Mutant)?;
+        let script = self.script(driver, &machine)?;
+        let plan = guest::plan(&self.modules, &driver.modules, &twin, &module, &script)?;
+        let words = match &mutant.instead_of {
+            Some(init) => format!("{LOG} initcall_blacklist={init}"),
+            None => LOG.to_owned(),
+        };
+        let guest = Guest {
+            what: &format!("{} ({})", mutant.name(), self.column.title()),
+            kernel: self.kernel,
+            machine: &machine,
+            cmdline: &qemu::cmdline(self.column.switch(), &machine, &words),
+            plan: &plan,
+            timeout: Duration::from_secs(BOOTING + WORKING),
+        };
+        let marks = marks(&plan, mutant);
+        let judge = |outcome: Outcome| {
+            let verdict = judge::judge(self.column, &plan, &outcome, &marks);
+            (verdict, outcome.log)
+        };
+        Ok(boot(self.host, &guest)?.map(judge))
+    }
+
+    fn script(&self, driver: &Driver, machine: &Machine) -> Result<PathBuf> {
+        let text = format!(
+            "{}WORKLOAD={}\n{}",
+            plan::functions(driver, machine),
+            driver.workload,
+            file::script()
+        );
+        let key = Key::new("mutants").with("script", &text);
+        let entry = self
+            .host
+            .env
+            .cache(&self.host.exec)?
+            .entry("workloads", &key);
+        let write = |dir: &Path| {
+            let path = dir.join("mutants.sh");
+            match self.host.exec.dry_run {
+                true => Ok(()),
+                false => std::fs::write(&path, &text).map_err(io("cannot write", &path)),
+            }
+        };
+        Ok(entry.get_or_make("workload", write)?.join("mutants.sh"))
+    }
+}
+
+fn marks(plan: &Plan, mutant: &Mutant) -> Marks {
+    let load = |step: &crate::guest::Step| match &step.action {
+        crate::guest::Action::Load(load) => Some(load.name()),
+        _ => None,
+    };
+    Marks {
+        modules: plan.steps().filter_map(load).collect(),
+        device: plug::ADDRESS.to_owned(),
+        known: mutant.known.clone(),
+    }
+}
