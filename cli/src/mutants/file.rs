@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::embed;
 use crate::error::{Error, Result};
+use crate::near::{did_you_mean, near};
 
 use super::column::Column;
 
@@ -191,20 +192,11 @@ fn parse(
 }
 
 fn not_found(name: &str, all: &[Mutant]) -> Error {
-    let lower = name.to_lowercase();
-    let names = || all.iter().map(Mutant::name);
-    let close = |known: &String| {
-        strsim::damerau_levenshtein(&lower, known) <= 2
-            || lower.len() >= 3 && (known.contains(&lower) || lower.contains(known.as_str()))
-    };
-    let near: Vec<String> = names().filter(close).map(|n| format!("`{n}`")).collect();
-    let guess = match near.is_empty() {
-        true => String::new(),
-        false => format!("did you mean {}? ", near.join(" or ")),
-    };
-    let all: Vec<String> = names().collect();
+    let names: Vec<String> = all.iter().map(Mutant::name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let guess = did_you_mean(&near(name, names.iter().copied()));
     Error::usage(format!("unknown mutant `{name}`"))
-        .help(format!("{guess}mutants are: {}", all.join(", ")))
+        .help(format!("{guess}mutants are: {}", names.join(", ")))
 }
 
 #[cfg(test)]
