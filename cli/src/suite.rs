@@ -19,7 +19,7 @@ use crate::scenario::{compare, compare_warnings, outside, Kunit, Log, Scenario};
 use crate::verdict;
 
 /// What a guest may take until its first step, on a slow machine.
-const BOOTING: u64 = 60;
+const BOOTING: u64 = 180;
 
 /// What was wrong with one scenario; nothing if it went as its file says.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -70,7 +70,7 @@ macro_rules! rust_name {
 #[case::mapped_at("mapped-at", &["object-free-while-mapped edu_leak 1", "unbind-leak edu_remove 2", "bad-unmap edu_twice 3", "dma-after-unmap edu_late 4"])]
 #[case::mapped_at_panic("mapped-at-panic", &["dma-after-unmap edu_late 1 cut:Panic:27"])]
 #[case::origin("origin", &["object-free-while-mapped case_object -", "free-while-mapped misuse -", "object-free-while-mapped misuse -", "object-free-while-mapped __rcu_free_sheaf_prepare -", "object-free-while-mapped skb_release_data -", "free-while-mapped case_owned_page -", "free-while-mapped case_owned_sg -", "unbind-leak device_unbind_cleanup -"])]
-#[case::classes("classes", &["free-while-mapped case_owned_page 1", "alloc-while-mapped get_pages_in 3", "object-free-while-mapped case_object 5", "object-alloc-while-mapped get_object 7", "unbind-leak device_unbind_cleanup 9", "domain-leak iommu_deinit_device 11", "bad-unmap unmap_like 13", "dma-after-unmap late_freed 15", "stale-iotlb case_iotlb_fast 17"])]
+#[case::classes("classes", &["free-while-mapped case_owned_page 1", "object-free-while-mapped case_object 3", "alloc-while-mapped get_pages_in 5", "object-alloc-while-mapped get_object 7", "unbind-leak device_unbind_cleanup 9", "bad-unmap unmap_like 11", "dma-after-unmap case_late_freed 13", "domain-leak iommu_deinit_device 15", "stale-iotlb case_iotlb_fast 17"])]
 #[case::off("off", &[])]
 #[case::passthrough("passthrough", &[])]
 #[case::new_class("unknown-class", &["slab-free-while-mapped edu_free -"])]

@@ -27,7 +27,7 @@ use crate::run::check_output;
 use crate::stdout;
 
 /// What a guest may take until its first step, on a slow machine.
-const BOOTING: u64 = 60;
+const BOOTING: u64 = 180;
 
 /// Where drivers are run: one kernel, on one machine.
 #[derive(Clone, Debug)]

@@ -35,7 +35,7 @@ use judge::{Marks, Verdict};
 use table::{Cell, Row};
 
 /// What a guest may take until its first step, on a slow machine.
-const BOOTING: u64 = 60;
+const BOOTING: u64 = 180;
 /// What the driver may take, once without and once with the bug; one with a bug may hang in everything that it does.
 const WORKING: u64 = 240;
 /// Memory of the guests in MiB: little, as all of it is used once.
