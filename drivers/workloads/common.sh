@@ -64,7 +64,7 @@ ready() { check; up; }
 # Ends what runs in the background, also for an earlier phase; nobody else in the guest uses these programs.
 stop() {
 	touch /tmp/stop
-	await quiet || fail "work in the background does not end"
+	await quiet || { ls /tmp; ps -o pid,ppid,stat,args; fail "work in the background does not end"; }
 	rm /tmp/stop
 }
 
@@ -108,7 +108,7 @@ nap() {
 # Where a phase gets stuck, the kernel log tells who waits for what.
 watch() {
 	sleep 90
-	ps -o pid,stat,time,args | while read -r line; do echo "<5>workload: $line" >/dev/kmsg; done
+	ps -o pid,ppid,stat,args | while read -r line; do echo "<5>workload: $line" >/dev/kmsg; done
 	echo w >/proc/sysrq-trigger
 }
 

@@ -147,7 +147,7 @@ fn memory() -> u32 {
 }
 
 fn timeout() -> u64 {
-    240
+    600
 }
 
 impl Driver {
@@ -246,7 +246,11 @@ impl Driver {
             .devices
             .iter()
             .map(|d| d.split(',').next().unwrap_or(d));
-        let known = |model: &&str| devices.contains(&format!("name \"{model}\""));
+        let known = |model: &&str| {
+            ["name", "alias"]
+                .iter()
+                .any(|what| devices.contains(&format!("{what} \"{model}\"")))
+        };
         let lacking = models.into_iter().find(|m| !known(m))?;
         let since = match &self.since {
             Some(since) => format!("it came with QEMU {since}"),
