@@ -70,7 +70,7 @@ stop() {
 
 going() { [ ! -e /tmp/stop ]; }
 
-quiet() { killall -q dd nc; set -- /tmp/job.*; [ ! -e "$1" ]; }
+quiet() { killall -q dd nc pcm; set -- /tmp/job.*; [ ! -e "$1" ]; }
 
 # Runs a command in the background again and again.
 job() {

@@ -3,7 +3,8 @@
 # A disk: random data written through the page cache and past it, in blocks of several sizes at once, read back from
 # the disk and compared.
 #
-# MIB: how much is written at a time. RESET: how the disk is reset or unplugged: nvme, scsi, usb, mmc.
+# MIB: how much is written at a time. KIB: the largest transfer, if there has to be a bound. RESET: how the disk is
+# reset or unplugged: nvme, scsi, usb, mmc.
 
 MIB=${MIB:-4}
 
@@ -22,6 +23,7 @@ up() {
 	await disk || fail "$DRIVER offers no disk"
 	rm -f /tmp/disk
 	mknod /tmp/disk b $(tr : ' ' <"/sys/block/$name/dev")
+	[ -z "$KIB" ] || echo "$KIB" >"/sys/block/$name/queue/max_sectors_kb"
 }
 
 down() { sync; }

@@ -39,6 +39,9 @@ pub struct Driver {
     pub backend: Backend,
     /// The script in `drivers/workloads` that gives it work, without `.sh`.
     pub workload: String,
+    /// Programs that the script needs, in `drivers/workloads`, without `.c`.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// Set in the script, as shell variables.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
@@ -278,4 +281,123 @@ fn unknown(name: &str, all: &[Driver]) -> Error {
     let names: Vec<&str> = all.iter().map(|d| d.name.as_str()).collect();
     Error::usage(format!("unknown driver `{name}`"))
         .help(format!("{guess}drivers are: {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exit;
+
+    const TEXT: &str = r#"
+summary = "A card"
+kernel-driver = "card"
+modules = ["card"]
+devices = ["card,netdev=net", "other"]
+backend = "net"
+workload = "net"
+"#;
+
+    fn parse(text: &str) -> std::result::Result<Driver, String> {
+        Driver::parse("card", text)
+    }
+
+    #[test]
+    fn every_file_is_read_and_says_why_it_does_less() {
+        let all = Driver::all().unwrap();
+        assert!(all.len() >= 20, "{}", all.len());
+        for driver in &all {
+            let less = driver.least_mib < least();
+            assert_eq!(less, driver.why_less.is_some(), "{}", driver.name);
+            assert!(
+                driver.without.values().all(|why| why.len() > 10),
+                "{}",
+                driver.name
+            );
+            assert!(driver.scripts().iter().all(|s| s.contains("()")));
+            // All of DMA has to go through the IOMMU.
+            let first = &driver.devices[0];
+            assert_eq!(
+                first.starts_with("virtio"),
+                first.contains("iommu_platform=on"),
+                "{}",
+                driver.name
+            );
+        }
+    }
+
+    #[test]
+    fn errors_are_told() {
+        for (from, to, says) in [
+            ("summary", "colour", "colour"),
+            ("\"net\"\n", "\"tape\"\n", "tape"),
+            (
+                "workload = \"net\"",
+                "workload = \"x\"",
+                "no drivers/workloads/x.sh",
+            ),
+            ("[\"card,netdev=net\", \"other\"]", "[]", "no device"),
+            (
+                "workload",
+                "architectures = [\"vax\"]\nworkload",
+                "unknown architecture `vax`",
+            ),
+            ("workload", "without = { fly = \"\" }\nworkload", "fly"),
+        ] {
+            let error = parse(&TEXT.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_get_the_near_ones() {
+        for (name, guess) in [
+            ("e100e", "`e1000e`"),
+            ("virtio", "`virtio-blk` or `virtio-net` or `virtio-scsi`"),
+            ("xhci_hcd", "`uas` or `xhci`"),
+        ] {
+            let error = Driver::find(&[name.to_owned()]).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage);
+            let advice = error.advice().unwrap();
+            assert!(
+                advice.contains("did you mean") && advice.contains(guess),
+                "{advice}"
+            );
+            assert!(advice.contains("drivers are: 8139cp, "), "{advice}");
+        }
+        let error = Driver::find(&["zzz".to_owned()]).unwrap_err();
+        assert!(error.advice().unwrap().starts_with("drivers are: "));
+    }
+
+    #[test]
+    fn what_a_machine_or_a_qemu_lacks_is_told() {
+        let driver = parse(&TEXT.replace("workload", "since = \"8.0\"\nworkload")).unwrap();
+        let arm = Model::find("arm64-smmuv3").unwrap();
+        assert!(driver.impossible(arm).unwrap().contains("arm64"));
+        assert_eq!(driver.impossible(<&Model>::default()), None);
+        let help = "name \"card\", bus PCI\nname \"the-other\", bus PCI, alias \"other\"\n";
+        assert_eq!(driver.lacking(help, "7.2"), None);
+        assert_eq!(
+            driver
+                .lacking(&help.replace("card", "cards"), "7.2")
+                .unwrap(),
+            "QEMU 7.2 has no device `card`: it came with QEMU 8.0"
+        );
+        assert!(parse(TEXT)
+            .unwrap()
+            .lacking("", "9")
+            .unwrap()
+            .contains("left out"));
+    }
+
+    #[test]
+    fn phases_can_be_left_out() {
+        let text = TEXT.replace("workload", "without = { yank = \"it hangs\" }\nworkload");
+        let phases = parse(&text).unwrap().phases(Arch::X86_64);
+        assert_eq!(phases.len(), Phase::ALL.len() - 1);
+        assert!(!phases.contains(&Phase::Yank) && phases.contains(&Phase::Suspend));
+        assert!(!parse(TEXT)
+            .unwrap()
+            .phases(Arch::Arm64)
+            .contains(&Phase::Suspend));
+    }
 }

@@ -145,3 +145,109 @@ fn sentence(error: &Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::End;
+    use crate::cell::Kind;
+    use crate::console::Answers;
+    use crate::drivers::plan;
+    use crate::machine::Model;
+    use std::path::Path;
+
+    /// A guest that has run the phases of a built-in driver: `answers` are said in its second step, `log` as well.
+    fn ran(answers: &[&str], log: &str) -> Ran {
+        let driver = Driver::find(&["nvme".to_owned()]).unwrap().remove(0);
+        let model = <&Model>::default();
+        let machine = driver.machine(model, false);
+        let plan = plan::plan(&driver, &machine, &[], Path::new("/s"));
+        let mut all = Answers::default();
+        let said = ["counts 1 10 0", "begin 2"].iter().chain(answers);
+        said.chain(&["done"]).for_each(|l| all.take(l));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let text = format!("[    0.000000] Linux version 7.3.4 (x)\n{log}");
+        std::fs::write(&path, &text).unwrap();
+        let outcome = boot::Outcome {
+            end: End::Done,
+            answers: all,
+            report: dmasan_report::parse(text.as_bytes()),
+            log: path,
+            last_lines: Vec::new(),
+            took: Duration::from_secs(3),
+        };
+        judge(
+            &driver,
+            Cell::new(Kind::Driver, "nvme", model),
+            &plan,
+            &outcome,
+        )
+    }
+
+    const GOOD: [&str; 5] = [
+        "| dmasan: group DMA",
+        "| dmasan: moved 20000000",
+        "| dmasan: moved 20000000",
+        "step 2 rc=0",
+        "counts 10 10 0",
+    ];
+
+    fn why(ran: &Ran) -> String {
+        ran.outcome.why()
+    }
+
+    #[test]
+    fn silence_and_enough_bytes_pass() {
+        let ran = ran(&GOOD, "");
+        assert_eq!(
+            (ran.outcome.clone(), ran.exit),
+            (Outcome::Passed, Exit::Clean)
+        );
+        assert_eq!((ran.moved, ran.left), (40_000_000, Some(0)));
+        assert_eq!(ran.result().detail.as_deref(), Some("DMA, 38 MiB"));
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_fails() {
+        let with = |index: usize, line: &'static str| {
+            let mut answers = GOOD;
+            answers[index] = line;
+            ran(&answers, "")
+        };
+        let few = with(1, "| dmasan: moved 1");
+        assert!(
+            why(&few).contains("19 MiB were moved, 32 are wanted"),
+            "{}",
+            why(&few)
+        );
+        let left = with(4, "counts 10 12 1");
+        assert_eq!((left.exit, left.left), (Exit::Finding, Some(2)));
+        assert!(why(&left).contains("add up to 12"), "{}", why(&left));
+        assert!(
+            why(&left).contains("1 pages have a negative count"),
+            "{}",
+            why(&left)
+        );
+        let failed = with(3, "step 2 rc=1");
+        assert_eq!(failed.exit, Exit::Failed);
+        assert!(
+            why(&failed).contains("`bind` failed (rc=1)"),
+            "{}",
+            why(&failed)
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_says_fails_and_names_the_step() {
+        let warning = "[    1.0] dmasan: step 77 2 begin bind\n\
+                       [    1.000001][    T1] WARNING: drivers/x.c:1 at f+0x1/0x2, CPU#0: sh/1\n";
+        let ran = ran(&GOOD, &warning.replace("1.0]", "1.000000]"));
+        assert_eq!(ran.exit, Exit::Finding);
+        assert!(
+            why(&ran).contains("WARNING: drivers/x.c:1"),
+            "{}",
+            why(&ran)
+        );
+    }
+}

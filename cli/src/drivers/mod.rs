@@ -5,6 +5,7 @@ pub mod file;
 pub mod judge;
 pub mod modules;
 pub mod plan;
+pub mod program;
 pub mod table;
 
 use std::path::PathBuf;
@@ -152,6 +153,12 @@ impl Lab {
                 },
             };
             let interrupted = ran.exit == Exit::Interrupted;
+            if !matches!(ran.outcome, Outcome::Passed) {
+                let why = ran.outcome.why();
+                let why = why.lines().next().unwrap_or_default();
+                let note = format!("{}: {}: {why}", driver.name, ran.outcome.word());
+                self.host.exec.ui.note(&note);
+            }
             all.push(ran);
             if interrupted {
                 break;
@@ -184,7 +191,12 @@ impl Lab {
         let machine = driver.machine(self.model, self.lazy);
         let files: Vec<PathBuf> = modules.to_load(&driver.modules)?;
         let script = plan::write_script(&self.host, driver, &machine)?;
-        let plan = plan::plan(driver, &machine, &files, &script);
+        let programs = driver.programs.iter();
+        let programs = programs.map(|name| program::build(&self.host, &self.kernel, name));
+        let plan = Plan {
+            programs: programs.collect::<Result<_>>()?,
+            ..plan::plan(driver, &machine, &files, &script)
+        };
         Ok((machine, plan))
     }
 

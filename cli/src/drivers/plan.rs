@@ -139,3 +139,80 @@ pub fn write_script(host: &Host, driver: &Driver, machine: &Machine) -> Result<P
     })?;
     Ok(dir.join("script.sh"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Model;
+
+    fn driver(name: &str) -> Driver {
+        Driver::find(&[name.to_owned()]).unwrap().remove(0)
+    }
+
+    fn machine(name: &str, lazy: bool) -> Machine {
+        driver("e1000").machine(Model::find(name).unwrap(), lazy)
+    }
+
+    fn texts(plan: &Plan) -> String {
+        let texts: Vec<&str> = plan.steps().map(|s| s.text.as_str()).collect();
+        texts.join(", ")
+    }
+
+    #[test]
+    fn modules_are_unloaded_in_reverse_order_and_loaded_again() {
+        let files = ["/k/mii.ko", "/k/e1000.ko"].map(PathBuf::from);
+        let plan = plan(
+            &driver("e1000"),
+            &machine("vtd", false),
+            &files,
+            Path::new("/s"),
+        );
+        assert_eq!(
+            texts(&plan),
+            "load mii, load e1000, traffic, pressure, reset, rebind, yank, rescan, suspend, leave, unload e1000, \
+             unload mii, load mii, load e1000, again, unload e1000, unload mii"
+        );
+        assert_eq!(plan.cleanup.len(), 2);
+        assert!(plan.counts);
+    }
+
+    #[test]
+    fn what_is_part_of_the_kernel_is_unbound_instead() {
+        let plan = plan(
+            &driver("nvme"),
+            &machine("vtd", false),
+            &[],
+            Path::new("/s"),
+        );
+        assert_eq!(
+            texts(&plan),
+            "unbind, bind, traffic, pressure, reset, rebind, yank, rescan, suspend, unbind"
+        );
+    }
+
+    #[test]
+    fn the_group_is_what_the_machine_promises() {
+        for (name, lazy, wanted) in [
+            ("vtd", false, "DMA"),
+            ("virtio-iommu", true, "DMA-FQ"),
+            ("passthrough", false, "identity"),
+            ("none", false, "none"),
+        ] {
+            assert_eq!(group(&machine(name, lazy)), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_script_is_told_what_it_is_about() {
+        let text = script(&driver("e1000"), &machine("vtd", true));
+        for line in [
+            "DRIVER=e1000\n",
+            "GROUP=DMA-FQ\n",
+            "MTUS='9000 1500'\n",
+            "work() {\n",
+        ] {
+            assert!(text.contains(line), "{line}");
+        }
+        assert!(text.ends_with("run \"$1\"\n"));
+    }
+}

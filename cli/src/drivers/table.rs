@@ -78,3 +78,43 @@ fn aligned(rows: &[Vec<String>]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::{Cell, Kind};
+    use crate::error::Exit;
+    use crate::machine::Model;
+    use std::time::Duration;
+
+    fn cell(name: &str) -> Cell {
+        Cell::new(Kind::Driver, name, <&Model>::default())
+    }
+
+    #[test]
+    fn results_are_rows_and_reasons() {
+        let good = Ran {
+            group: Some("DMA".into()),
+            moved: 33 << 20,
+            left: Some(0),
+            took: Duration::from_secs(72),
+            ..Ran::not(cell("e1000"), Outcome::Passed, Exit::Clean)
+        };
+        let no = Outcome::Impossible("QEMU 7.2 has no device `igb`".into());
+        let text = of(&[good, Ran::not(cell("igb"), no, Exit::Clean)]);
+        assert_eq!(
+            text,
+            "driver  group  MiB  findings  left  took  verdict\n\
+             e1000   DMA    33   0         0     72 s  passed\n\
+             igb     -      -    -         -     -     impossible\n\
+             \nigb: impossible\n  QEMU 7.2 has no device `igb`\n"
+        );
+    }
+
+    #[test]
+    fn the_list_tells_what_is_left_out() {
+        let text = list(&Driver::all().unwrap());
+        assert!(text.contains("\ne1000 "), "{text}");
+        assert!(text.contains("virtio-blk without reset: "), "{text}");
+    }
+}
