@@ -13,8 +13,8 @@ const SLOT: &str = "addr=0x8";
 /// File name of the drive in the run's folder.
 const DRIVE: &str = "plug.raw";
 
-/// How many lines the peer of a network card sends; about 7 MiB.
-pub const LINES: u32 = 1_000_000;
+/// How many lines the peer of a network card sends; about 3 MiB.
+pub const LINES: u32 = 500_000;
 
 /// What is behind a device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Deserialize)]

@@ -122,7 +122,7 @@ run() {
 
 phase() {
 	case $1 in
-	traffic) ready; work; work ;;
+	traffic) ready; work ;;
 	pressure) ready; squeeze; work; release ;;
 	reset) ready; reset; work ;;
 	rebind) ready; down; unbind; bind; ready; work ;;

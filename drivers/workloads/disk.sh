@@ -6,7 +6,7 @@
 # MIB: how much is written at a time. KIB: the largest transfer, if there has to be a bound. RESET: how the disk is
 # reset or unplugged: nvme, scsi, usb, mmc.
 
-MIB=${MIB:-4}
+MIB=${MIB:-2}
 
 # Whatever is a disk below the PCI device.
 disk() {
