@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use dmasan_report::Finding;
 use serde::Deserialize;
 
 use crate::arch::Arch;
@@ -48,6 +49,9 @@ pub struct Driver {
     /// What is not done with it, and why.
     #[serde(default)]
     pub without: BTreeMap<Phase, String>,
+    /// Bugs of the driver's that are known and described in `docs/found.md`: their findings are counted apart.
+    #[serde(default)]
+    pub known: Vec<Known>,
     /// How many MiB have to be moved at least, in both directions together.
     #[serde(default = "least")]
     pub least_mib: u64,
@@ -64,6 +68,26 @@ pub struct Driver {
     /// Seconds that everything may take, on top of booting.
     #[serde(default = "timeout")]
     pub timeout: u64,
+}
+
+/// A bug that the sanitizer finds in the driver as it is. Described as narrowly as can be, so that no other hides behind.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Known {
+    /// The class of its findings.
+    pub class: String,
+    /// A function of the driver's that is in a stack of each.
+    pub through: String,
+    /// Its heading in `docs/found.md`.
+    pub found: String,
+}
+
+impl Known {
+    /// Whether a finding is of this bug.
+    pub fn is(&self, finding: &Finding) -> bool {
+        finding.class.as_str() == self.class
+            && finding.frames().any(|f| f.site.symbol == self.through)
+    }
 }
 
 /// A bus in sysfs.
@@ -313,6 +337,9 @@ workload = "net"
                 "{}",
                 driver.name
             );
+            let found = include_str!("../../../docs/found.md");
+            let told = |k: &Known| found.contains(&format!("\n## {}\n", k.found));
+            assert!(driver.known.iter().all(told), "{}", driver.name);
             assert!(driver.scripts().iter().all(|s| s.contains("()")));
             // All of DMA has to go through the IOMMU.
             let first = &driver.devices[0];

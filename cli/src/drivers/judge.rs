@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use dmasan_report::Finding;
+
 use crate::boot;
 use crate::cell::{Cell, CellResult, Outcome};
 use crate::drivers::file::Driver;
 use crate::error::{Error, Exit};
 use crate::guest::Plan;
 use crate::kernel::Flavor;
+use crate::run::count;
 use crate::verdict;
 
 /// How a driver's run went.
@@ -24,8 +27,10 @@ pub struct Ran {
     pub group: Option<String>,
     /// Bytes that the device has moved.
     pub moved: u64,
-    /// How much the sanitizer has found.
+    /// How much the sanitizer has found that nobody knew.
     pub findings: usize,
+    /// How much it has found of bugs that are known.
+    pub known: usize,
     /// How much more is mapped than before, once the driver is gone.
     pub left: Option<i64>,
     /// How long it took.
@@ -42,6 +47,7 @@ impl Ran {
             group: None,
             moved: 0,
             findings: 0,
+            known: 0,
             left: None,
             took: Duration::ZERO,
         }
@@ -50,9 +56,12 @@ impl Ran {
     /// The same for the matrix.
     pub fn result(&self) -> CellResult {
         let group = self.group.as_deref().unwrap_or("?");
+        let mut detail = format!("{group}, {} MiB", self.moved >> 20);
+        if self.known > 0 {
+            detail.push_str(&format!(", {} of known bugs", count(self.known, "finding")));
+        }
         CellResult {
-            detail: (self.outcome == Outcome::Passed)
-                .then(|| format!("{group}, {} MiB", self.moved >> 20)),
+            detail: (self.outcome == Outcome::Passed).then_some(detail),
             ..CellResult::new(
                 self.cell.clone(),
                 self.outcome.clone(),
@@ -92,7 +101,7 @@ pub fn judge(driver: &Driver, cell: Cell, plan: &Plan, outcome: &boot::Outcome) 
         };
         return ran;
     }
-    let mut wrong = said(&mut ran, plan, outcome);
+    let mut wrong = said(driver, &mut ran, plan, outcome);
     if let (Some((before, after)), Flavor::Rust) = (around, ran.cell.flavor) {
         if after.sum != before.sum {
             wrong.push(format!(
@@ -120,16 +129,18 @@ pub fn judge(driver: &Driver, cell: Cell, plan: &Plan, outcome: &boot::Outcome) 
 }
 
 /// Everything that the kernel has said and should not have, and steps that failed.
-fn said(ran: &mut Ran, plan: &Plan, outcome: &boot::Outcome) -> Vec<String> {
+fn said(driver: &Driver, ran: &mut Ran, plan: &Plan, outcome: &boot::Outcome) -> Vec<String> {
     let Ok(report) = &outcome.report else {
         return vec!["the log was not understood".to_owned()];
     };
-    ran.findings = report.findings.len();
+    let is_known = |f: &&Finding| driver.known.iter().any(|k| k.is(f));
+    let (known, new): (Vec<_>, Vec<_>) = report.findings.iter().partition(is_known);
+    (ran.known, ran.findings) = (known.len(), new.len());
     let during = |step: Option<u32>| match step.and_then(|n| plan.step(n)) {
         Some(step) => step.text.clone(),
         None => "outside of the steps".to_owned(),
     };
-    let findings = report.findings.iter().map(|f| (f.step, &f.title));
+    let findings = new.into_iter().map(|f| (f.step, &f.title));
     let warnings = report.warnings.iter().map(|w| (w.step, &w.text));
     let all = findings.chain(warnings);
     let mut wrong: Vec<String> = all.map(|(s, t)| format!("{}: {t}", during(s))).collect();
@@ -156,9 +167,13 @@ mod tests {
     use crate::machine::Model;
     use std::path::Path;
 
-    /// A guest that has run the phases of a built-in driver: `answers` are said in its second step, `log` as well.
+    /// A guest that has run the phases of a driver: `answers` are said in its second step, `log` as well.
     fn ran(answers: &[&str], log: &str) -> Ran {
-        let driver = Driver::find(&["nvme".to_owned()]).unwrap().remove(0);
+        ran_with("nvme", answers, log)
+    }
+
+    fn ran_with(name: &str, answers: &[&str], log: &str) -> Ran {
+        let driver = Driver::find(&[name.to_owned()]).unwrap().remove(0);
         let model = <&Model>::default();
         let machine = driver.machine(model, false);
         let plan = plan::plan(&driver, &machine, &[], Path::new("/s"));
@@ -249,5 +264,37 @@ mod tests {
             "{}",
             why(&ran)
         );
+    }
+
+    /// A page that is freed while it is mapped, by a function of a driver.
+    fn finding(class: &str, driver: &str) -> String {
+        let ruler = "=".repeat(66);
+        let text = format!(
+            "{ruler}\nBUG: DMASAN: {class} in skb_release_data+0x1/0x2\n[size=0x100]\n\nfreed at:\n \
+             skb_release_data+0x1/0x2\n {driver}+0x1/0x2 [igb]\n\n{ruler}"
+        );
+        let prefix = "[    1.000000][    T1] ";
+        format!("{prefix}{}\n", text.replace('\n', &format!("\n{prefix}")))
+    }
+
+    #[test]
+    fn a_known_bug_hides_no_other() {
+        let known = finding("object-free-while-mapped", "igb_clean_tx_irq");
+        let ran = ran_with("igb", &GOOD, &known);
+        assert_eq!(
+            (ran.outcome.clone(), ran.known, ran.findings),
+            (Outcome::Passed, 1, 0)
+        );
+        let detail = ran.result().detail.unwrap();
+        assert!(detail.ends_with(", 1 finding of known bugs"), "{detail}");
+        for other in [
+            finding("free-while-mapped", "igb_clean_tx_irq"),
+            finding("object-free-while-mapped", "igb_xmit_frame"),
+        ] {
+            let ran = ran_with("igb", &GOOD, &(known.clone() + &other));
+            assert_eq!((ran.exit, ran.known, ran.findings), (Exit::Finding, 1, 1));
+        }
+        // In another driver it is not known.
+        assert_eq!(ran_with("e1000", &GOOD, &known).exit, Exit::Finding);
     }
 }

@@ -9,7 +9,7 @@ use crate::ui::duration;
 /// All results: a row for each, then why those that did not pass are as they are.
 pub fn of(all: &[Ran]) -> String {
     let head = [
-        "driver", "group", "MiB", "findings", "left", "took", "verdict",
+        "driver", "group", "MiB", "findings", "known", "left", "took", "verdict",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(all.iter().map(row));
@@ -33,6 +33,7 @@ fn row(ran: &Ran) -> Vec<String> {
         known(ran.group.clone()),
         known(ended.then(|| (ran.moved >> 20).to_string())),
         known(ended.then(|| ran.findings.to_string())),
+        known(ended.then(|| ran.known.to_string())),
         known(ran.left.map(|n| n.to_string())),
         known(ended.then(|| duration(ran.took))),
         ran.outcome.word().to_owned(),
@@ -104,9 +105,9 @@ mod tests {
         let text = of(&[good, Ran::not(cell("igb"), no, Exit::Clean)]);
         assert_eq!(
             text,
-            "driver  group  MiB  findings  left  took  verdict\n\
-             e1000   DMA    33   0         0     72 s  passed\n\
-             igb     -      -    -         -     -     impossible\n\
+            "driver  group  MiB  findings  known  left  took  verdict\n\
+             e1000   DMA    33   0         0      0     72 s  passed\n\
+             igb     -      -    -         -      -     -     impossible\n\
              \nigb: impossible\n  QEMU 7.2 has no device `igb`\n"
         );
     }
