@@ -358,6 +358,12 @@ pub struct MutantsArgs {
     /// Write all results as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Take results from a file that --json wrote, instead of running anything; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub from: Vec<PathBuf>,
+    /// Write all results as JUnit XML to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Write the tables of docs/mutants.md into this file, between its marks
     #[arg(long, value_name = "FILE")]
     pub update: Option<PathBuf>,

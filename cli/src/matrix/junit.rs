@@ -12,27 +12,37 @@ use crate::matrix::results::Results;
 
 /// Writes results, indented, with a line end.
 pub fn to_string(results: &Results) -> String {
+    cells("dmasan matrix", &results.begun, &results.results)
+}
+
+/// The same of what was run under another name.
+pub fn cells(name: &str, begun: &str, results: &[CellResult]) -> String {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     // Memory takes all that is written to it, and it is text that is written.
-    write(&mut writer, results).expect("memory can be written");
+    write(&mut writer, name, begun, results).expect("memory can be written");
     let mut text = String::from_utf8(writer.into_inner()).expect("XML of strings is text");
     text.push('\n');
     text
 }
 
-fn write(writer: &mut Writer<Vec<u8>>, results: &Results) -> io::Result<()> {
+fn write(
+    writer: &mut Writer<Vec<u8>>,
+    name: &str,
+    begun: &str,
+    results: &[CellResult],
+) -> io::Result<()> {
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let counts = counts(&results.results.iter().collect::<Vec<_>>());
+    let counts = counts(&results.iter().collect::<Vec<_>>());
     writer
         .create_element("testsuites")
-        .with_attribute(("name", "dmasan matrix"))
+        .with_attribute(("name", name))
         .with_attributes(counts.iter().map(|(n, v)| (*n, v.as_str())))
         .write_inner_content(|writer| {
             for kind in Kind::ALL {
-                let of_kind = results.results.iter().filter(|r| r.cell.kind == kind);
+                let of_kind = results.iter().filter(|r| r.cell.kind == kind);
                 let cases: Vec<_> = of_kind.collect();
                 if !cases.is_empty() {
-                    suite(writer, kind, results, &cases)?;
+                    suite(writer, kind, begun, &cases)?;
                 }
             }
             Ok(())
@@ -58,7 +68,7 @@ fn counts(cases: &[&CellResult]) -> [(&'static str, String); 5] {
 fn suite(
     writer: &mut Writer<Vec<u8>>,
     kind: Kind,
-    results: &Results,
+    begun: &str,
     cases: &[&CellResult],
 ) -> io::Result<()> {
     let counts = counts(cases);
@@ -66,7 +76,7 @@ fn suite(
         .create_element("testsuite")
         .with_attribute(("name", kind.name()))
         .with_attributes(counts.iter().map(|(n, v)| (*n, v.as_str())))
-        .with_attribute(("timestamp", results.begun.trim_end_matches('Z')))
+        .with_attribute(("timestamp", begun.trim_end_matches('Z')))
         .write_inner_content(|writer| cases.iter().try_for_each(|r| case(writer, r)))?;
     Ok(())
 }

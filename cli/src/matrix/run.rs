@@ -271,7 +271,7 @@ fn tool() -> Tool {
 }
 
 /// A time in UTC, to the second.
-fn utc(time: SystemTime) -> String {
+pub fn utc(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     let seconds = since.unwrap_or_default().as_secs();
     let stamp = i64::try_from(seconds)

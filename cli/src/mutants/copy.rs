@@ -55,6 +55,7 @@ pub fn build(
         .with("kernel", kernel.dir.as_os_str().as_encoded_bytes())
         .with("env", env.key().hex())
         .with("kbuild", kbuild(mutant))
+        .with("renamed", mutant.instead_of.as_deref().unwrap_or_default())
         .with("module", &mutant.module);
     let key = match kind {
         // All mutants of a module have the same twin.
@@ -99,6 +100,9 @@ pub fn lay_out(exec: &Exec, env: &Env, source: &Path, dir: &Path, mutant: &Mutan
     mirror(source, &root, folder, &|path| env.inside(path))?;
     for path in mutant.changes() {
         own(source, &root, path)?;
+        if let Some(init) = &mutant.instead_of {
+            rename(&root.join(path), init)?;
+        }
     }
     let file = root.join(folder).join("Kbuild");
     // A link to the tree's own would be written through.
@@ -120,15 +124,14 @@ pub fn apply(exec: &Exec, env: &Env, dir: &Path, mutant: &Mutant) -> Result<()> 
     exec.run(&cmd, None)
 }
 
-/// One module only, with the flags and objects of the folder's own file. Where the kernel is told not to call the function
-/// of its own driver, the copy's has to have another name.
+/// One module only, with the flags and objects of the folder's own file.
 fn kbuild(mutant: &Mutant) -> String {
     let (folder, name) = mutant.folder_and_module();
     let own = built(mutant);
-    let parts = mutant.instead_of.as_ref().map(|init| {
-        format!("{own}-y := $({name}-y) $({name}-objs)\nccflags-y += -D{init}={init}_copy\n")
-    });
-    let parts = parts.unwrap_or_default();
+    let parts = match own == name {
+        true => String::new(),
+        false => format!("{own}-y := $({name}-y) $({name}-objs)\n"),
+    };
     format!("include $(srctree)/{folder}/Makefile\nobj-y :=\nobj-m := {own}.o\n{parts}")
 }
 
@@ -188,6 +191,29 @@ fn own(source: &Path, root: &Path, path: &str) -> Result<()> {
     }
 }
 
+/// Renames a function in a file of the copy: the kernel is told by its name not to call it.
+fn rename(file: &Path, function: &str) -> Result<()> {
+    let text = fs::read_to_string(file).map_err(io("cannot read", file))?;
+    fs::write(file, renamed(&text, function)).map_err(io("cannot write", file))
+}
+
+fn renamed(text: &str, function: &str) -> String {
+    let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut done = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(function) {
+        let (before, from) = rest.split_at(at);
+        let after = &from[function.len()..];
+        done.push_str(before);
+        done.push_str(function);
+        if !before.ends_with(of_name) && !after.starts_with(of_name) {
+            done.push_str("_copy");
+        }
+        rest = after;
+    }
+    done + rest
+}
+
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io("cannot delete", path)(e)),
@@ -219,7 +245,11 @@ mod tests {
             nvme.contains("obj-m := nvme_copy.o\nnvme_copy-y := $(nvme-y) $(nvme-objs)\n"),
             "{nvme}"
         );
-        assert!(nvme.ends_with("-Dnvme_init=nvme_init_copy\n"), "{nvme}");
+        let text = "static int nvme_init(void);\nmodule_init(nvme_init);\nnvme_init_ctrl(); x_nvme_init();";
+        assert_eq!(
+            renamed(text, "nvme_init"),
+            "static int nvme_init_copy(void);\nmodule_init(nvme_init_copy);\nnvme_init_ctrl(); x_nvme_init();"
+        );
     }
 
     #[test]

@@ -6,10 +6,11 @@ pub mod copy;
 pub mod file;
 pub mod guest;
 pub mod judge;
+pub mod store;
 pub mod table;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::args::{jobs_or_default, KernelArgs, MutantsArgs};
 use crate::boot::{boot, Guest, Host, Outcome};
@@ -23,6 +24,8 @@ use crate::exec::Exec;
 use crate::guest::Plan;
 use crate::kernel::{self, Kernel, KernelSpec};
 use crate::machine::Model;
+use crate::matrix::junit;
+use crate::matrix::run::utc;
 use crate::plug;
 use crate::qemu::{self, Machine};
 use crate::run::check_output;
@@ -63,15 +66,18 @@ pub fn run(exec: &Exec, args: &MutantsArgs) -> Result<Exit> {
             "flavors with one are rust, c, dma-api-debug; rust is on with `on` or `origin`",
         ));
     }
-    let outputs = [&args.json, &args.update];
+    let outputs = [&args.json, &args.junit, &args.update];
     let mut outputs = outputs.into_iter().flatten();
     outputs.try_for_each(|to| check_output(to))?;
 
-    let rows = rows(exec, model, &args.kernel, &mutants, &columns)?;
+    let (rows, kernel) = match args.from.as_slice() {
+        [] => rows(exec, model, &args.kernel, &mutants, &columns)?,
+        files => store::read(files, &mutants, &columns, model.name)?,
+    };
     if exec.dry_run {
         return Ok(Exit::Clean);
     }
-    write(args, &rows, &columns)?;
+    write(args, &rows, &columns, &kernel)?;
     stdout::print(&table::text(&rows, &columns))?;
     Ok(exit(&rows))
 }
@@ -96,14 +102,25 @@ fn list(mutants: &[Mutant]) -> String {
     mutants.iter().map(line).collect()
 }
 
-fn write(args: &MutantsArgs, rows: &[Row], columns: &[Column]) -> Result<()> {
+fn write(args: &MutantsArgs, rows: &[Row], columns: &[Column], kernel: &str) -> Result<()> {
+    let model = args.machine;
+    let put = |to: &Path, text: String| std::fs::write(to, text).map_err(io("cannot write", to));
     if let Some(to) = &args.json {
-        let json = table::json(rows, args.machine.name);
-        let text = serde_json::to_string_pretty(&json).unwrap_or_default();
-        std::fs::write(to, text + "\n").map_err(io("cannot write", to))?;
+        put(to, store::to_json(rows, model.name, kernel))?;
+    }
+    let now = utc(SystemTime::now());
+    if let Some(to) = &args.junit {
+        let of_row = |row: &Row| {
+            let cells = row.cells.iter().map(|c| c.result(&row.mutant, model));
+            cells.collect::<Vec<_>>()
+        };
+        let results: Vec<CellResult> = rows.iter().flat_map(of_row).collect();
+        put(to, junit::cells("dmasan mutants", &now, &results))?;
     }
     if let Some(to) = &args.update {
-        table::update(to, &table::markdown(rows, columns))?;
+        let (day, _) = now.split_once('T').unwrap_or((&now, ""));
+        let of = format!("{day}, Linux {kernel}, machine `{}`.\n\n", model.name);
+        table::update(to, &(of + &table::markdown(rows, columns)))?;
     }
     Ok(())
 }
@@ -115,19 +132,21 @@ fn rows(
     args: &KernelArgs,
     mutants: &[Mutant],
     columns: &[Column],
-) -> Result<Vec<Row>> {
+) -> Result<(Vec<Row>, String)> {
     let host = Host::prepare(exec, model)?;
     let mut rows: Vec<Row> = mutants.iter().map(Row::new).collect();
+    let mut release = String::new();
     for column in columns {
         let spec = args.spec(column.flavor(), model);
         let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
         let lab = Lab::new(&host, &kernel, model, *column)?;
+        release.clone_from(&kernel.release);
         for row in &mut rows {
             let cell = lab.cell(&row.mutant)?;
             row.cells.extend(cell);
         }
     }
-    Ok(rows)
+    Ok((rows, release))
 }
 
 /// Everything that there is to run: each mutant with each sanitizer, on the default machine.

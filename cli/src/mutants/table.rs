@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
-
 use crate::cell::{self, CellResult, Kind, Outcome};
 use crate::error::{io, Error, Result};
 use crate::machine::Model;
@@ -231,63 +229,13 @@ fn sums(rows: &[Row], columns: &[Column], first: &str) -> Vec<String> {
         .collect()
 }
 
-/// A cell for programs.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct JsonCell<'a> {
-    mutant: String,
-    flavor: &'static str,
-    debug_pagealloc: &'static str,
-    outcome: &'static str,
-    classes: Vec<&'a str>,
-    named: bool,
-    why: Option<&'a str>,
-    expected: bool,
-    seconds: f64,
-    log: Option<&'a str>,
-}
-
-/// All cells for programs.
-pub fn json(rows: &[Row], machine: &str) -> serde_json::Value {
-    let cell = |mutant: &Mutant, cell: &Cell| -> serde_json::Value {
-        let (outcome, classes, named, why) = match &cell.verdict {
-            Verdict::Caught { classes, named } => (
-                "caught",
-                classes.iter().map(String::as_str).collect(),
-                *named,
-                None,
-            ),
-            Verdict::Missed => ("missed", Vec::new(), false, None),
-            Verdict::NotRun(why) => ("not-run", Vec::new(), false, Some(why.as_str())),
-        };
-        let cell = JsonCell {
-            mutant: mutant.name(),
-            flavor: cell.column.flavor().name(),
-            debug_pagealloc: cell.column.switch().value(),
-            outcome,
-            classes,
-            named,
-            why,
-            expected: outcome != "not-run" && cell.difference(mutant).is_none(),
-            seconds: cell.seconds,
-            log: cell.log.as_deref(),
-        };
-        serde_json::to_value(cell).unwrap_or_default()
-    };
-    let all = rows
-        .iter()
-        .flat_map(|r| r.cells.iter().map(|c| cell(&r.mutant, c)));
-    let cells: Vec<serde_json::Value> = all.collect();
-    serde_json::json!({ "schema": 1, "machine": machine, "cells": cells })
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::mutants::file::Expect;
     use std::collections::BTreeSet;
 
-    fn mutant(bug: &str) -> Mutant {
+    pub(crate) fn mutant(bug: &str) -> Mutant {
         let caught = || Expected::Caught(vec!["unbind-leak".to_owned()]);
         Mutant {
             driver: "e1000".to_owned(),
@@ -308,7 +256,7 @@ mod tests {
         }
     }
 
-    fn row(bug: &str, verdicts: [Verdict; 2]) -> Row {
+    pub(crate) fn row(bug: &str, verdicts: [Verdict; 2]) -> Row {
         let cells = [Column::Origin, Column::Reference]
             .into_iter()
             .zip(verdicts);
@@ -324,7 +272,7 @@ mod tests {
         }
     }
 
-    fn found(named: bool) -> Verdict {
+    pub(crate) fn found(named: bool) -> Verdict {
         Verdict::Caught {
             classes: BTreeSet::from(["unbind-leak".to_owned()]),
             named,
@@ -366,15 +314,5 @@ e1000-tx, C reference: caught (unbind-leak), and expected to be missed: mend mut
         );
         let reason = "* C reference: it has no such class (`e1000-rx`, `e1000-tx`)\n";
         assert!(text.ends_with(reason), "{text}");
-    }
-
-    #[test]
-    fn programs_get_every_cell() {
-        let rows = [row("rx", [found(true), Verdict::Missed])];
-        let json = json(&rows, "vtd");
-        assert_eq!(json["cells"][0]["outcome"], "caught");
-        assert_eq!(json["cells"][0]["classes"][0], "unbind-leak");
-        assert_eq!(json["cells"][1]["flavor"], "c");
-        assert_eq!(json["cells"][1]["expected"], true);
     }
 }
