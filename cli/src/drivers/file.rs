@@ -77,7 +77,11 @@ pub struct Known {
     /// The classes of its findings.
     pub classes: Vec<String>,
     /// Functions that are all in the stacks of each.
+    #[serde(default)]
     pub through: Vec<String>,
+    /// Facts that each has.
+    #[serde(default)]
+    pub facts: BTreeMap<String, String>,
     /// Its heading in `docs/found.md`.
     pub found: String,
 }
@@ -87,7 +91,10 @@ impl Known {
     pub fn is(&self, finding: &Finding) -> bool {
         let has = |name: &String| finding.frames().any(|f| f.site.symbol == *name);
         let class = finding.class.as_str();
-        self.classes.iter().any(|c| c == class) && self.through.iter().all(has)
+        let mut facts = self.facts.iter();
+        self.classes.iter().any(|c| c == class)
+            && self.through.iter().all(has)
+            && facts.all(|(key, value)| finding.facts.value(key) == Some(value))
     }
 }
 
@@ -339,8 +346,10 @@ workload = "net"
                 driver.name
             );
             let found = include_str!("../../../docs/found.md");
-            let told =
-                |k: &Known| found.contains(&format!("\n## {}\n", k.found)) && !k.through.is_empty();
+            let told = |k: &Known| {
+                found.contains(&format!("\n## {}\n", k.found))
+                    && !(k.through.is_empty() && k.facts.is_empty())
+            };
             assert!(driver.known.iter().all(told), "{}", driver.name);
             assert!(driver.scripts().iter().all(|s| s.contains("()")));
             // All of DMA has to go through the IOMMU.
