@@ -11,6 +11,7 @@ use crate::exec::Place;
 use crate::kernel::{Flavor, KernelSpec};
 use crate::machine::Model;
 use crate::matrix::args::MatrixArgs;
+use crate::selftests::args::SelftestsArgs;
 use crate::ui::Color;
 
 const EXIT_CODES: &str = "\
@@ -123,6 +124,13 @@ pub enum Command {
     /// there are built first (about 8 minutes each on two cores). Exit code 0: all passed; 1: something is wrong; 69:
     /// something was not run. What cannot be here, with the reason, is no failure.
     Matrix(Box<MatrixArgs>),
+    /// Run the kernel's own tests with the sanitizer on
+    ///
+    /// Those of what it hooks into: page tables, iommufd, allocators, the DMA API, devices that come and go. Builds a
+    /// kernel that has them, runs them in one guest, and tells what failed, what the kernel warned of, and what was
+    /// found: nothing may be, as these tests are correct. What fails or warns is run again without the sanitizer; if
+    /// it is the same there, it is shown and does not count. Exit code 0: nothing is worse with the sanitizer.
+    Selftests(SelftestsArgs),
 }
 
 /// `dmasan kernel ...`

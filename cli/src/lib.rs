@@ -40,6 +40,7 @@ pub mod request;
 pub mod root;
 pub mod run;
 pub mod scenario;
+pub mod selftests;
 pub mod series;
 pub mod source;
 pub mod sources;
@@ -66,6 +67,7 @@ pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
         Command::Drivers(args) => drivers::run(exec, args),
         Command::Mutants(args) => mutants::run(exec, args),
         Command::Report(args) => report::run(exec, cli.global.color, args),
+        Command::Selftests(args) => selftests::run(exec, args),
         Command::Bench(command) => bench::run(exec, command),
         Command::Matrix(args) => matrix::main(exec, args),
     }

@@ -243,7 +243,7 @@ fn judge_kunit(suite: Option<ktap::Suite>, kunit: &Kunit, first: bool) -> Vec<St
     let mut wrong: Vec<String> = suite
         .failed
         .iter()
-        .map(|c| format!("KUnit: {c} failed"))
+        .map(|c| format!("KUnit: {} failed", c.name))
         .collect();
     wrong.extend(missed.iter().map(|c| format!("KUnit: {c} was skipped")));
     if suite.ok != Some(true) {
