@@ -25,7 +25,7 @@ use crate::stdout;
 use crate::ui::Step as Progress;
 
 /// How many logs of earlier runs are kept in the cache.
-const LOGS_KEPT: usize = 20;
+const LOGS_KEPT: usize = 200;
 /// How many of the last console lines a failure shows.
 const LAST_LINES: usize = 25;
 /// After a panic the guest ends by itself; if the user's command line prevents that, it gets this long.

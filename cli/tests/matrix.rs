@@ -180,6 +180,64 @@ fn what_does_not_belong_together_does_not_merge() {
     ));
 }
 
+/// The tables in `docs/matrix.md` are what the tool makes of the results beside it.
+#[test]
+fn the_page_is_made_from_the_results() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let page = std::fs::read_to_string(docs.join("matrix.md")).unwrap();
+    for tier in ["smoke", "full"] {
+        let results = docs.join(format!("matrix-{tier}.json"));
+        let merged = dmasan::matrix::merge::read(&[results]).unwrap();
+        assert_eq!(merged.selection.tier, tier);
+        let [begin, end] = ["begin", "end"].map(|word| format!("<!-- {word} {tier} -->\n"));
+        let part = page
+            .split_once(&begin)
+            .and_then(|(_, rest)| rest.split_once(&end));
+        let (part, _) = part.expect("the page has the marks");
+        assert_eq!(
+            part,
+            dmasan::matrix::markdown::to_string(&merged),
+            "run ci/matrix-page.sh"
+        );
+    }
+}
+
+/// Options in `contrib/` are ones that the tool has.
+#[test]
+fn job_files_use_options_that_there_are() {
+    let help = |args: &[&str]| {
+        let out = dmasan().args(args).arg("--help").output().unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let known = [&["matrix"][..], &["matrix", "merge"], &["run"], &["report"]]
+        .map(help)
+        .join("\n");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contrib");
+    let mut used = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        // A command goes on in lines that begin with an option.
+        let mut of_ours = false;
+        for line in text.lines().map(str::trim) {
+            of_ours = line.contains("dmasan matrix ")
+                || line.contains("dmasan run ")
+                || line.contains("dmasan report ")
+                || of_ours && line.starts_with("--");
+            let words = line.split(' ').filter(|w| of_ours && w.starts_with("--"));
+            for option in words {
+                assert!(
+                    known.contains(&format!("{option} ")),
+                    "{}: {option}",
+                    path.display()
+                );
+                used += 1;
+            }
+        }
+    }
+    assert!(used > 20, "{used}");
+}
+
 /// A real guest; the second time the result is there already.
 #[test]
 fn a_cell_is_run_in_a_guest_and_kept() {

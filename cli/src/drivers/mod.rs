@@ -95,27 +95,33 @@ fn exit(all: &[Ran]) -> Exit {
     }
 }
 
-/// Everything that there is to run: each driver on each machine, with and without the origin of mappings.
-pub fn cells() -> Result<Vec<Cell>> {
+/// All cells of a driver: on each machine, strict and lazy, counting and with the origin of mappings. Some cannot be run.
+pub fn cells(driver: &Driver) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for driver in Driver::all()? {
-        let on = |model: &&&Model| driver.impossible(model).is_none();
-        for model in MACHINES.iter().collect::<Vec<_>>().iter().filter(on) {
-            for lazy in [false, true] {
-                if model.check_lazy(lazy).is_err() {
-                    continue;
-                }
-                for switch in switches(model) {
-                    cells.push(Cell {
-                        lazy,
-                        param: param(*switch),
-                        ..Cell::new(Kind::Driver, &driver.name, model)
-                    });
-                }
-            }
+    for model in MACHINES {
+        for lazy in [false, true] {
+            let cell = |switch: &Switch| Cell {
+                lazy,
+                param: param(*switch),
+                ..Cell::new(Kind::Driver, &driver.name, model)
+            };
+            cells.extend(switches(model).iter().map(cell));
         }
     }
-    Ok(cells)
+    cells
+}
+
+/// Why a cell of a driver cannot be run, whatever the QEMU, if it cannot.
+pub fn impossible(driver: &Driver, cell: &Cell) -> Option<String> {
+    let model = cell.model().ok()?;
+    let never = || {
+        let why = model.never_lazy.filter(|_| cell.lazy)?;
+        let name = model.name;
+        Some(format!(
+            "--lazy makes no difference on the machine `{name}`: {why}"
+        ))
+    };
+    driver.impossible(model).or_else(never)
 }
 
 /// Where nothing is translated only the origin of mappings is watched.

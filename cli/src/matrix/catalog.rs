@@ -6,18 +6,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::cell::{Cell, Kind};
+use crate::drivers::file::Driver;
 use crate::error::Result;
 use crate::kernel::Flavor;
-use crate::machine::{Model, MACHINES};
-use crate::matrix::runner;
+use crate::machine::MACHINES;
+use crate::matrix::{offers, runner};
 use crate::scenario::Scenario;
 
 /// What a boot takes on two cores, in seconds, roughly. All weights only have to be the same on every host.
 const BOOT: u64 = 12;
-/// What one module takes in a guest.
-const STEP: u64 = 1;
-/// A guest whose instructions are emulated one architecture on the other, with more of an interpreter's cost.
-const FOREIGN: u64 = 2;
 
 /// A cell that can be run, and what is known of it before it is.
 #[derive(Clone, PartialEq, Debug)]
@@ -32,6 +29,8 @@ pub struct Offer {
     pub limit: u64,
     /// Part of the smoke tier.
     pub smoke: bool,
+    /// Why it cannot be run anywhere, if it cannot.
+    pub impossible: Option<String>,
 }
 
 /// Everything that can be asked for.
@@ -48,9 +47,16 @@ impl Catalog {
             Some(dir) => Scenario::all(dir)?,
             None => Scenario::embedded(&PathBuf::new())?,
         };
-        let mut offers = of_scenarios(&scenarios);
+        let mut offers = offers::of_scenarios(&scenarios);
+        offers.extend(offers::of_drivers(&Driver::all()?));
         offers.sort_by(|a, b| place(&a.cell).cmp(&place(&b.cell)));
         Ok(Catalog { offers })
+    }
+
+    /// Why a cell cannot be run anywhere, if it cannot.
+    pub fn impossible(&self, cell: &Cell) -> Option<&str> {
+        let offer = self.offers.iter().find(|o| o.cell == *cell)?;
+        offer.impossible.as_deref()
     }
 
     /// Names of a kind.
@@ -79,49 +85,6 @@ pub fn place(cell: &Cell) -> (Kind, Flavor, usize, &Cell) {
         machine.unwrap_or(MACHINES.len()),
         cell,
     )
-}
-
-fn of_scenarios(all: &[Scenario]) -> Vec<Offer> {
-    let mut offers = Vec::new();
-    for scenario in all {
-        // Named by the first of those that share it.
-        let boot = all.iter().find(|s| s.shares_boot_with(scenario));
-        let boot = boot.map_or(scenario.name.as_str(), |s| s.name.as_str());
-        for flavor in [Flavor::Rust, Flavor::C, Flavor::None, Flavor::DmaApiDebug] {
-            for model in MACHINES.iter().filter(|m| scenario.runs(flavor, m)) {
-                let cell = Cell {
-                    flavor,
-                    ..Cell::new(Kind::Scenario, &scenario.name, model)
-                };
-                offers.push(Offer {
-                    boot: format!("{}/{boot}/{}/{flavor}", cell.kind, model.name),
-                    weight: slower(model, weight(scenario)),
-                    // The guest's own limit ends it before this does; modules are built, too.
-                    limit: scenario.timeout + 60 * scenario.steps.len().max(1) as u64,
-                    smoke: scenario.smoke && flavor == Flavor::Rust && default_kernel(model),
-                    cell,
-                });
-            }
-        }
-    }
-    offers
-}
-
-/// Who asks for more time needs more of it.
-fn weight(scenario: &Scenario) -> u64 {
-    scenario.steps.len() as u64 * STEP + scenario.timeout / 20
-}
-
-fn slower(model: &Model, seconds: u64) -> u64 {
-    match model.arch == <&Model>::default().arch {
-        true => seconds,
-        false => seconds * FOREIGN,
-    }
-}
-
-/// Whether it needs no kernel of its own.
-fn default_kernel(model: &Model) -> bool {
-    model.kernel().is_empty()
 }
 
 /// A kernel, as far as cells differ in it.
@@ -184,7 +147,10 @@ impl Group {
                 None => groups.push(Group {
                     boot: offer.boot.clone(),
                     cells: vec![offer.cell.clone()],
-                    weight: offer.weight + slower_boot(&offer.cell),
+                    weight: match offer.impossible {
+                        Some(_) => 0,
+                        None => offer.weight + BOOT,
+                    },
                     limit: offer.limit + LIMIT,
                 }),
             }
@@ -196,10 +162,6 @@ impl Group {
     pub fn kernel(&self) -> KernelId {
         KernelId::of(&self.cells[0])
     }
-}
-
-fn slower_boot(cell: &Cell) -> u64 {
-    slower(cell.model().unwrap_or_default(), BOOT)
 }
 
 #[cfg(test)]
@@ -236,11 +198,11 @@ mod tests {
     fn every_pair_is_offered_or_counted() {
         let catalog = catalog();
         let scenarios = catalog.names(Kind::Scenario).len();
-        let mut pairs: Vec<_> = catalog
+        let of_kind = catalog
             .offers
             .iter()
-            .map(|o| (&o.cell.name, &o.cell.machine))
-            .collect();
+            .filter(|o| o.cell.kind == Kind::Scenario);
+        let mut pairs: Vec<_> = of_kind.map(|o| (&o.cell.name, &o.cell.machine)).collect();
         pairs.sort();
         pairs.dedup();
         assert_eq!(
@@ -248,6 +210,10 @@ mod tests {
             scenarios * MACHINES.len()
         );
         assert!(catalog.not_asked(Kind::Scenario) > 0);
+        // Drivers are for all machines; where one cannot be, that is a cell with a reason.
+        assert_eq!(catalog.not_asked(Kind::Driver), 0);
+        let lacking = catalog.offers.iter().filter(|o| o.impossible.is_some());
+        assert!(lacking.count() > 0);
     }
 
     #[test]
@@ -258,7 +224,7 @@ mod tests {
         let kernels: BTreeSet<_> = groups.iter().map(Group::kernel).collect();
         assert_eq!(kernels.len(), 1);
         let machines: BTreeSet<_> = smoke.iter().map(|o| o.cell.machine.as_str()).collect();
-        let own = MACHINES.iter().filter(|m| default_kernel(m));
+        let own = MACHINES.iter().filter(|m| m.kernel().is_empty());
         assert_eq!(machines, own.map(|m| m.name).collect());
         assert!(groups.iter().map(|g| g.weight).sum::<u64>() < 300);
     }

@@ -9,7 +9,7 @@ use dmasan_report::text::printable;
 use crate::cell::{CellResult, Kind, Outcome};
 use crate::kernel::Flavor;
 use crate::machine::MACHINES;
-use crate::matrix::results::Results;
+use crate::matrix::results::{describe, Results};
 use crate::ui::duration;
 
 /// Everything, with a line end.
@@ -26,15 +26,13 @@ pub fn to_string(results: &Results) -> String {
         }
     }
     text.push_str(LEGEND);
-    text.push_str(&reasons(results, "Wrong", |o| {
-        matches!(o, Outcome::Failed(_))
-    }));
-    text.push_str(&reasons(results, "Not run", |o| {
-        matches!(o, Outcome::NotRun(_))
-    }));
-    text.push_str(&reasons(results, "Impossible", |o| {
-        matches!(o, Outcome::Impossible(_))
-    }));
+    for (title, word) in [
+        ("Wrong", "failed"),
+        ("Not run", "not run"),
+        ("Impossible", "impossible"),
+    ] {
+        text.push_str(&reasons(results, title, word));
+    }
     text
 }
 
@@ -155,29 +153,19 @@ fn mark(result: Option<&CellResult>) -> &'static str {
 }
 
 /// Each reason once, with all its cells.
-fn reasons(results: &Results, title: &str, is: fn(&Outcome) -> bool) -> String {
-    let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
-    for result in results.results.iter().filter(|r| is(&r.outcome)) {
-        let (why, cell) = (result.outcome.why(), format!("`{}`", result.cell));
-        match by_reason.iter_mut().find(|(w, _)| *w == why) {
-            Some((_, cells)) => cells.push(cell),
-            None => by_reason.push((why, vec![cell])),
-        }
-    }
-    if by_reason.is_empty() {
+fn reasons(results: &Results, title: &str, word: &str) -> String {
+    let reasons = results.by_reason(word);
+    if reasons.is_empty() {
         return String::new();
     }
-    let mut text = format!("\n{title}:\n\n");
-    for (why, cells) in by_reason {
-        let lines: Vec<_> = why.lines().map(|l| printable(l).into_owned()).collect();
-        text.push_str(&format!("* {}:\n\n", cells.join(", ")));
-        lines
-            .iter()
-            .for_each(|l| text.push_str(&format!("      {l}\n")));
-        text.push('\n');
+    let mut text = format!("\n{title}:\n");
+    for (why, cells) in reasons {
+        text.push_str(&format!("\n* {}:\n\n", describe(&cells)));
+        for line in why.lines() {
+            text.push_str(&format!("      {}\n", printable(line)));
+        }
     }
-    text.truncate(text.trim_end().len());
-    text + "\n"
+    text
 }
 
 /// Text that does not end a cell of a table.

@@ -11,6 +11,7 @@ pub mod child;
 pub mod junit;
 pub mod markdown;
 pub mod merge;
+pub mod offers;
 pub mod pool;
 pub mod prepare;
 pub mod progress;
@@ -23,7 +24,7 @@ pub mod store;
 
 use std::path::Path;
 
-use crate::cell::{Kind, Outcome};
+use crate::cell::Kind;
 use crate::error::{io, Error, Exit, Result};
 use crate::exec::Exec;
 use crate::stdout;
@@ -80,19 +81,19 @@ fn tell(results: &Results, output: &OutputArgs) -> Result<()> {
     stdout::print(&summary(results))
 }
 
-/// What did not pass, then a line for each kind.
+/// What did not pass, by reason, then a line for each kind.
 fn summary(results: &Results) -> String {
     let mut text = String::new();
-    for result in &results.results {
-        let word = match result.outcome {
-            Outcome::Passed => continue,
-            Outcome::Failed(_) => "FAILED",
-            Outcome::NotRun(_) => "NOT RUN",
-            Outcome::Impossible(_) => "impossible",
-        };
-        text.push_str(&format!("{word} {}\n", result.cell));
-        for line in result.outcome.why().lines() {
-            text.push_str(&format!("    {}\n", dmasan_report::text::printable(line)));
+    for (word, title) in [
+        ("impossible", "impossible"),
+        ("not run", "NOT RUN"),
+        ("failed", "FAILED"),
+    ] {
+        for (why, cells) in results.by_reason(word) {
+            text.push_str(&format!("{title} {}\n", results::describe(&cells)));
+            for line in why.lines() {
+                text.push_str(&format!("    {}\n", dmasan_report::text::printable(line)));
+            }
         }
     }
     for kind in Kind::ALL {

@@ -32,21 +32,14 @@ pub struct Prepared {
     kernels: BTreeMap<KernelId, std::result::Result<KernelUsed, Outcome>>,
 }
 
-/// Why a cell cannot be, whatever one does here: this machine is never lazy, or this QEMU is too old for it.
-fn impossible(cell: &Cell, qemu: Option<&str>) -> Option<Outcome> {
+/// Whether this QEMU is too old for a cell's machine.
+fn too_old(cell: &Cell, qemu: Option<&str>) -> Option<Outcome> {
     let model = match cell.model() {
         Ok(model) => model,
         Err(error) => return Some(Outcome::not_run(&error)),
     };
-    let lazy = model.check_lazy(cell.lazy);
-    let checked = lazy.and_then(|()| qemu.map_or(Ok(()), |v| model.check_qemu(v)));
-    checked.err().map(|error| {
-        let why = match error.advice() {
-            Some(advice) if cell.lazy && model.never_lazy.is_some() => format!("{error}: {advice}"),
-            _ => error.to_string(),
-        };
-        Outcome::Impossible(why)
-    })
+    let error = model.check_qemu(qemu?).err()?;
+    Some(Outcome::Impossible(error.to_string()))
 }
 
 impl Prepared {
@@ -73,7 +66,7 @@ impl Prepared {
         let lacking = self.lacking.get(arch(cell));
         lacking
             .cloned()
-            .or_else(|| impossible(cell, self.qemu_of(cell)))
+            .or_else(|| too_old(cell, self.qemu_of(cell)))
     }
 
     /// Builds the kernels of cells. A kernel that cannot be built keeps its own cells from running, and no others.
@@ -204,14 +197,6 @@ pub(crate) mod tests {
     use crate::cell::Kind;
     use crate::machine::Model;
 
-    fn cell(machine: &str, lazy: bool) -> Cell {
-        let model = Model::find(machine).unwrap();
-        Cell {
-            lazy,
-            ..Cell::new(Kind::Driver, "nvme", model)
-        }
-    }
-
     /// As if everything were there that cells need.
     pub(crate) fn ready_for(cells: &[&Cell]) -> Prepared {
         let mut prepared = Prepared::default();
@@ -229,18 +214,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_has_a_reason() {
-        let why = |machine, lazy, qemu| match impossible(&cell(machine, lazy), qemu) {
+    fn an_old_qemu_is_a_reason() {
+        let cell = |machine| Cell::new(Kind::Driver, "nvme", Model::find(machine).unwrap());
+        let why = |machine, qemu| match too_old(&cell(machine), Some(qemu)) {
             Some(Outcome::Impossible(why)) => why,
             other => panic!("{other:?}"),
         };
-        assert!(why("amd-vi", true, None).contains("strict where AMD-Vi is emulated"));
-        assert!(why("none", true, None).contains("no translation"));
-        assert!(why("vtd-first-level", false, Some("9.2.1")).contains("came with QEMU 10.0"));
-        assert!(why("arm64-smmuv3", false, Some("8.2")).contains("came with QEMU 9.1"));
-        for (machine, lazy) in [("vtd", true), ("amd-vi", false), ("vtd-first-level", false)] {
-            assert_eq!(impossible(&cell(machine, lazy), Some("10.0.2")), None);
-        }
+        assert!(why("vtd-first-level", "9.2.1").contains("came with QEMU 10.0"));
+        assert!(why("arm64-smmuv3", "8.2").contains("came with QEMU 9.1"));
+        assert_eq!(too_old(&cell("vtd-first-level"), Some("10.0.2")), None);
+        assert_eq!(too_old(&cell("vtd"), Some("8.0")), None);
     }
 
     #[test]

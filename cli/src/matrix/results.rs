@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Results of a run or of a shard as a document: what ran where, with what, and how it went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -100,6 +100,19 @@ impl Results {
         of_kind.filter(|r| r.outcome.word() == word).count()
     }
 
+    /// Each reason of those that went in a way, once, with all its cells.
+    pub fn by_reason(&self, word: &str) -> Vec<(String, Vec<&Cell>)> {
+        let mut reasons: Vec<(String, Vec<&Cell>)> = Vec::new();
+        for result in self.results.iter().filter(|r| r.outcome.word() == word) {
+            let why = result.outcome.why();
+            match reasons.iter_mut().find(|(w, _)| *w == why) {
+                Some((_, cells)) => cells.push(&result.cell),
+                None => reasons.push((why, vec![&result.cell])),
+            }
+        }
+        reasons
+    }
+
     /// What guests took, one after the other.
     pub fn guest_seconds(&self) -> f64 {
         self.results.iter().map(|r| r.seconds).sum()
@@ -160,6 +173,27 @@ impl Results {
         })
     }
 }
+
+/// Cells in a line: each, or what they are and where, if they are many.
+pub fn describe(cells: &[&Cell]) -> String {
+    if cells.len() <= FEW {
+        let cells: Vec<_> = cells.iter().map(ToString::to_string).collect();
+        return cells.join(", ");
+    }
+    let set = |of: &dyn Fn(&Cell) -> String| {
+        let all: BTreeSet<String> = cells.iter().map(|c| of(c)).collect();
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let names = set(&|c| format!("{}/{}", c.kind, c.name));
+    format!(
+        "{} cells: {names}; on {}",
+        cells.len(),
+        set(&|c| c.column())
+    )
+}
+
+/// So many cells are named each.
+const FEW: usize = 4;
 
 /// A list in JSON, each item on a line of its own.
 fn lines<T: Serialize>(items: &[T]) -> String {
@@ -258,6 +292,16 @@ pub(crate) mod tests {
             );
         }
         insta::assert_snapshot!(sample(1).to_json());
+    }
+
+    #[test]
+    fn many_cells_are_named_by_what_they_share() {
+        let results = sample(1);
+        let cells: Vec<&Cell> = results.results.iter().map(|r| &r.cell).collect();
+        let few = describe(&cells);
+        assert_eq!(few, "scenario/edu-page/vtd/rust, scenario/kunit/vtd/rust");
+        let many = describe(&cells.repeat(3));
+        assert_eq!(many, "6 cells: scenario/edu-page, scenario/kunit; on vtd");
     }
 
     #[test]

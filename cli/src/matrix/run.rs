@@ -30,7 +30,7 @@ pub fn run(exec: &Exec, args: &MatrixRunArgs) -> Result<Exit> {
     let offers = select(&catalog, args)?;
     let groups = Group::of(&offers);
     let shard = args.shard.unwrap_or(Shard::WHOLE);
-    let mine: Vec<Group> = shard.part(&groups).into_iter().cloned().collect();
+    let mut mine: Vec<Group> = shard.part(&groups).into_iter().cloned().collect();
     if args.list {
         return list(&catalog, &offers, &mine);
     }
@@ -38,16 +38,22 @@ pub fn run(exec: &Exec, args: &MatrixRunArgs) -> Result<Exit> {
     let begun = (Instant::now(), SystemTime::now());
     let cache = Cache::open(exec)?;
     let cells: Vec<&Cell> = mine.iter().flat_map(|g| &g.cells).collect();
-    let mut prepared = Prepared::hosts(exec, &cache, &cells)?;
-    let possible = |c: &&&Cell| prepared.before_kernel(c).is_none();
+    let elsewhere = |c: &Cell| catalog.impossible(c).is_some();
+    let hosts: Vec<&Cell> = cells.iter().filter(|c| !elsewhere(c)).copied().collect();
+    let mut prepared = Prepared::hosts(exec, &cache, &hosts)?;
+    let possible =
+        |c: &&&Cell| catalog.impossible(c).is_none() && prepared.before_kernel(c).is_none();
     let possible: Vec<&Cell> = cells.iter().filter(possible).copied().collect();
     prepared.build(exec, &possible, args.no_build)?;
     if exec.dry_run {
+        let possible = |g: &Group| !elsewhere(&g.cells[0]);
+        mine.retain(possible);
         return dry(exec, args, &mine);
     }
     let mut work = Work {
         exec,
         args,
+        catalog: &catalog,
         cache: &cache,
         prepared: &prepared,
         results: BTreeMap::new(),
@@ -89,6 +95,7 @@ type Child<'a> = dyn Fn(&Group) -> Result<Vec<CellResult>> + Sync + 'a;
 struct Work<'a> {
     exec: &'a Exec,
     args: &'a MatrixRunArgs,
+    catalog: &'a Catalog,
     cache: &'a Cache,
     prepared: &'a Prepared,
     results: BTreeMap<Cell, CellResult>,
@@ -117,7 +124,9 @@ impl Work<'_> {
     }
 
     fn look_up(&mut self, cell: &Cell) -> Result<Option<CellResult>> {
-        let without = self.prepared.before_kernel(cell);
+        let without = self.catalog.impossible(cell);
+        let without = without.map(|why| Outcome::Impossible(why.to_owned()));
+        let without = without.or_else(|| self.prepared.before_kernel(cell));
         let without = without.or_else(|| self.prepared.kernel_of(cell).err());
         if let Some(outcome) = without {
             return Ok(Some(CellResult::new(cell.clone(), outcome, 0.0)));
@@ -206,15 +215,21 @@ fn list(catalog: &Catalog, offers: &[&Offer], groups: &[Group]) -> Result<Exit> 
             let offer = offers.iter().find(|o| o.cell == *cell);
             let smoke = offer.is_some_and(|o| o.smoke);
             let tier = if smoke { "smoke" } else { "full" };
-            let boot = if n == 0 { "boot" } else { "" };
-            text.push_str(&format!("{boot:<4} {tier:<5} {cell}\n"));
+            let (boot, why) = match catalog.impossible(cell) {
+                Some(why) => ("-", format!("  impossible: {why}")),
+                None if n == 0 => ("boot", String::new()),
+                None => ("", String::new()),
+            };
+            text.push_str(&format!("{boot:<4} {tier:<5} {cell}{why}\n"));
         }
     }
     let cells: usize = groups.iter().map(|g| g.cells.len()).sum();
+    let possible = |g: &&Group| catalog.impossible(&g.cells[0]).is_none();
+    let groups: Vec<&Group> = groups.iter().filter(possible).collect();
     let durations = Durations::default();
-    let all = Estimate::new(&durations, 1).all(groups);
+    let all = Estimate::new(&durations, 1).all(groups.iter().copied());
     text.push_str(&format!(
-        "\n{cells} cells in {} guests; roughly {} on two cores, kernels not counted\n",
+        "\n{cells} cells, {} guests; roughly {} on two cores, kernels not counted\n",
         groups.len(),
         duration(all)
     ));
@@ -306,6 +321,7 @@ mod tests {
         let mut work = Work {
             exec: &exec,
             args: &args,
+            catalog: &catalog,
             cache: &Cache::at(&exec, cache).unwrap(),
             prepared: &ready_for(&cells),
             results: BTreeMap::new(),

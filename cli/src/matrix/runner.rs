@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::args::jobs_or_default;
+use crate::args::{jobs_or_default, Switch};
 use crate::boot::Host;
 use crate::cell::{Cell, CellResult, Kind, Outcome};
 use crate::demo;
+use crate::drivers::file::Driver;
+use crate::drivers::judge::Ran;
+use crate::drivers::Lab;
 use crate::error::{Error, Result};
 use crate::exec::Exec;
 use crate::kernel::{self, KernelSpec};
@@ -34,6 +37,7 @@ pub fn run(exec: &Exec, job: &Job) -> Result<Vec<CellResult>> {
     };
     match first.kind {
         Kind::Scenario => scenarios(exec, job, first),
+        Kind::Driver => drivers(exec, job, first),
         kind => Err(Error::failed(format!(
             "nobody runs cells of the kind {kind}"
         ))),
@@ -67,4 +71,23 @@ fn scenarios(exec: &Exec, job: &Job, first: &Cell) -> Result<Vec<CellResult>> {
     };
     // What nothing is said of did not run: whoever started this process knows.
     Ok(job.cells.iter().filter_map(result).collect())
+}
+
+fn drivers(exec: &Exec, job: &Job, first: &Cell) -> Result<Vec<CellResult>> {
+    let model = first.model()?;
+    let host = Host::prepare(exec, model)?;
+    let kernel = kernel::build(exec, &host.cache, &host.env, &spec(first)?)?;
+    let lab = Lab {
+        host,
+        kernel,
+        model,
+        lazy: first.lazy,
+        switch: match first.param.as_str() {
+            "" => Switch::On,
+            _ => Switch::Origin,
+        },
+    };
+    let names: Vec<String> = job.cells.iter().map(|c| c.name.clone()).collect();
+    let all = lab.run(&Driver::find(&names)?)?;
+    Ok(all.iter().map(Ran::result).collect())
 }
