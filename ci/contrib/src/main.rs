@@ -8,7 +8,8 @@ use std::process::Command;
 use std::{env, fs};
 
 use jsonschema::Validator;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{json, Value};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -65,16 +66,20 @@ fn job(file: &Value) -> std::result::Result<(), String> {
     let job: Job = serde_json::from_value(file.clone()).map_err(|e| e.to_string())?;
     let back = serde_json::to_value(&job).map_err(|e| e.to_string())?;
     lost(file, &back, String::new())?;
+    // What is required and missing is filled in by the types, with nothing.
     let spec = job.spec.ok_or("it has no spec")?;
+    let pod = spec.template.spec.as_ref().ok_or("its pods have no spec")?;
+    if pod.containers.is_empty() {
+        return Err("its pods have no containers".to_owned());
+    }
     if spec.completion_mode.as_deref() == Some("Indexed") {
-        shards(&spec)?;
+        shards(&spec, pod)?;
     }
     Ok(())
 }
 
 /// As many pods as the command says that there are shards.
-fn shards(spec: &k8s_openapi::api::batch::v1::JobSpec) -> std::result::Result<(), String> {
-    let pod = spec.template.spec.as_ref().ok_or("its pods have no spec")?;
+fn shards(spec: &JobSpec, pod: &PodSpec) -> std::result::Result<(), String> {
     let envs = pod.containers.iter().flat_map(|c| c.env.iter().flatten());
     let shards = envs
         .filter(|e| e.name == "SHARDS")

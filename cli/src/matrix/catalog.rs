@@ -49,6 +49,7 @@ impl Catalog {
         };
         let mut offers = offers::of_scenarios(&scenarios);
         offers.extend(offers::of_drivers(&Driver::all()?));
+        offers.extend(offers::of_mutants()?);
         offers.sort_by(|a, b| place(&a.cell).cmp(&place(&b.cell)));
         Ok(Catalog { offers })
     }
@@ -226,7 +227,7 @@ mod tests {
         let machines: BTreeSet<_> = smoke.iter().map(|o| o.cell.machine.as_str()).collect();
         let own = MACHINES.iter().filter(|m| m.kernel().is_empty());
         assert_eq!(machines, own.map(|m| m.name).collect());
-        assert!(groups.iter().map(|g| g.weight).sum::<u64>() < 300);
+        assert!(groups.iter().map(|g| g.weight).sum::<u64>() < 400);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 use crate::cell::{Cell, Kind};
 use crate::drivers::{self, file::Driver};
+use crate::error::Result;
 use crate::kernel::Flavor;
 use crate::machine::{Model, MACHINES};
 use crate::matrix::catalog::Offer;
+use crate::mutants;
 use crate::scenario::Scenario;
 
 /// What one module takes in a guest, in seconds, roughly.
@@ -20,6 +22,11 @@ const SMOKE_DRIVERS: [(&str, &str, bool, &str); 3] = [
     ("virtio-blk", "virtio-iommu", false, "origin"),
     ("ehci", "vtd-first-level", true, "origin"),
 ];
+
+/// The mutant of the smoke tier, and its parameter.
+const SMOKE_MUTANT: (&str, &str) = ("e1000-rx-ring-clean", "origin");
+/// What a mutant takes, its twin included, in seconds, roughly.
+const MUTANT: u64 = 60;
 
 /// Cells of scenarios. A scenario that says nothing of a machine is not asked for there.
 pub fn of_scenarios(all: &[Scenario]) -> Vec<Offer> {
@@ -78,6 +85,19 @@ fn of_driver(driver: &Driver, cell: Cell) -> Offer {
     }
 }
 
+/// Cells of mutants.
+pub fn of_mutants() -> Result<Vec<Offer>> {
+    let offer = |cell: Cell| Offer {
+        boot: cell.to_string(),
+        weight: MUTANT,
+        limit: 10 * MUTANT,
+        smoke: SMOKE_MUTANT == (cell.name.as_str(), cell.param.as_str()),
+        impossible: None,
+        cell,
+    };
+    Ok(mutants::cells()?.into_iter().map(offer).collect())
+}
+
 fn slower(model: &Model, seconds: u64) -> u64 {
     match model.arch == <&Model>::default().arch {
         true => seconds,
@@ -103,6 +123,13 @@ mod tests {
         assert!(smoke
             .iter()
             .all(|o| default_kernel(o.cell.model().unwrap())));
+    }
+
+    #[test]
+    fn the_smoke_mutant_exists() {
+        let smoke = of_mutants().unwrap().into_iter().filter(|o| o.smoke);
+        let cells: Vec<_> = smoke.map(|o| o.cell.to_string()).collect();
+        assert_eq!(cells, ["mutant/e1000-rx-ring-clean/vtd/rust/origin"]);
     }
 
     #[test]

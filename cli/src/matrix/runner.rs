@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::exec::Exec;
 use crate::kernel::{self, KernelSpec};
 use crate::matrix::child::Job;
+use crate::mutants;
 use crate::scenario::Scenario;
 use crate::suite;
 
@@ -38,6 +39,7 @@ pub fn run(exec: &Exec, job: &Job) -> Result<Vec<CellResult>> {
     match first.kind {
         Kind::Scenario => scenarios(exec, job, first),
         Kind::Driver => drivers(exec, job, first),
+        Kind::Mutant => mutants::run_cells(exec, &job.cells),
         kind => Err(Error::failed(format!(
             "nobody runs cells of the kind {kind}"
         ))),
