@@ -77,7 +77,7 @@ fn of_driver(driver: &Driver, cell: Cell) -> Offer {
     Offer {
         boot: cell.to_string(),
         // The catalogue is made from the table of machines.
-        weight: slower(cell.model().unwrap_or_default(), driver.timeout / 6),
+        weight: slower(cell.model().unwrap_or_default(), driver.timeout / 12),
         limit: driver.timeout + 120,
         smoke: SMOKE_DRIVERS.contains(&place),
         impossible: drivers::impossible(driver, &cell),

@@ -248,7 +248,9 @@ fn list(catalog: &Catalog, offers: &[&Offer], groups: &[Group]) -> Result<Exit> 
 
 fn selection(catalog: &Catalog, args: &MatrixRunArgs, offers: &[&Offer]) -> Result<Selection> {
     let scenarios = args.scenarios.as_deref().map(content).transpose()?;
-    let not_asked = Kind::ALL.map(|kind| (kind, catalog.not_asked(kind)));
+    let asked = |kind: &Kind| args.kind.is_empty() || args.kind.contains(kind);
+    let not_asked = Kind::ALL.into_iter().filter(asked);
+    let not_asked = not_asked.map(|kind| (kind, catalog.not_asked(kind)));
     Ok(Selection {
         tier: args.tier.name().to_owned(),
         only: args.only.iter().map(ToString::to_string).collect(),
@@ -256,7 +258,7 @@ fn selection(catalog: &Catalog, args: &MatrixRunArgs, offers: &[&Offer]) -> Resu
         kinds: args.kind.clone(),
         scenarios,
         cells: offers.len(),
-        not_asked: not_asked.into_iter().filter(|(_, n)| *n > 0).collect(),
+        not_asked: not_asked.filter(|(_, n)| *n > 0).collect(),
     })
 }
 
