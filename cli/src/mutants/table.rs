@@ -64,7 +64,7 @@ impl Cell {
 
     /// How it differs from what the mutant's file expects.
     pub fn difference(&self, mutant: &Mutant) -> Option<String> {
-        difference(mutant.expect.of(self.column), &self.verdict)
+        difference(mutant.expect.of(self.column)?, &self.verdict)
     }
 
     /// In a few words.
@@ -181,8 +181,8 @@ fn misses(rows: &[Row]) -> String {
     for row in rows {
         for cell in &row.cells {
             let why = match (&cell.verdict, row.mutant.expect.of(cell.column)) {
-                (Verdict::Missed, Expected::Missed(why)) => why.clone(),
-                (Verdict::Missed, Expected::Caught(_)) => "not known yet".to_owned(),
+                (Verdict::Missed, Some(Expected::Missed(why))) => why.clone(),
+                (Verdict::Missed, _) => "not looked into yet".to_owned(),
                 (Verdict::NotRun(why), _) => format!("not run: {why}"),
                 (Verdict::Caught { .. }, _) => continue,
             };
@@ -247,9 +247,9 @@ pub(crate) mod tests {
             instead_of: None,
             expect: Expect {
                 origin: caught(),
-                count: caught(),
-                c: Expected::Missed("it has no such class".to_owned()),
-                dma_api_debug: Expected::Caught(Vec::new()),
+                count: None,
+                c: Some(Expected::Missed("it has no such class".to_owned())),
+                dma_api_debug: Some(Expected::Caught(Vec::new())),
             },
             known: Vec::new(),
             patch: "",
