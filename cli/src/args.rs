@@ -12,6 +12,7 @@ use crate::kernel::{Flavor, KernelSpec};
 use crate::machine::Model;
 use crate::matrix::args::MatrixArgs;
 use crate::selftests::args::SelftestsArgs;
+use crate::source::{Named, SERIES};
 use crate::ui::Color;
 
 const EXIT_CODES: &str = "\
@@ -138,8 +139,8 @@ pub enum Command {
 pub enum KernelCommand {
     /// Build a kernel and print the path of its image
     ///
-    /// The source is the distribution's newest supported kernel, or your own tree, which is copied and
-    /// never written to. Builds are kept: the same source, patches and options are built once.
+    /// The source is the distribution's newest kernel that there are patches for (Linux 7.3, else 6.12), or your
+    /// own tree, which is copied and never written to. Builds are kept: the same source, patches and options are built once.
     Build(BuildArgs),
     /// Write the sanitizer as patches for `git am`, or apply them to your git tree on a new branch
     Patch(PatchArgs),
@@ -163,6 +164,9 @@ pub struct DemoArgs {
     /// Where it is shown.
     #[command(flatten)]
     pub machine: MachineArgs,
+    /// The distribution's kernel of this series: 7.3 or 6.12 [default: the newest of them that it has]
+    #[arg(long, value_name = "SERIES", value_parser = series)]
+    pub linux: Option<&'static str>,
     /// Parallel compile jobs [default: number of processors]
     #[arg(long, short, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
@@ -196,6 +200,9 @@ pub struct BuildArgs {
 /// What a kernel is built from; options of every command that needs one.
 #[derive(Args, Debug)]
 pub struct KernelArgs {
+    /// The distribution's kernel of this series: 7.3 or 6.12 [default: the newest of them that it has]
+    #[arg(long, value_name = "SERIES", value_parser = series, conflicts_with = "source")]
+    pub linux: Option<&'static str>,
     /// Your own kernel tree, instead of the distribution's source; it is copied, never touched
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
@@ -214,7 +221,10 @@ impl KernelArgs {
             flavor,
             model,
             extra: &[],
-            source: self.source.clone(),
+            source: match &self.source {
+                Some(tree) => Some(Named::Own(tree.clone())),
+                None => self.linux.map(Named::Series),
+            },
             fragments: self.config.clone(),
             jobs: jobs_or_default(self.jobs),
         }
@@ -224,21 +234,35 @@ impl KernelArgs {
 /// `dmasan kernel check`
 #[derive(Args, Debug)]
 pub struct CheckArgs {
+    /// The distribution's kernel of this series: 7.3 or 6.12 [default: the newest of them that it has]
+    #[arg(long, value_name = "SERIES", value_parser = series)]
+    pub linux: Option<&'static str>,
     /// Parallel compile jobs [default: number of processors]
     #[arg(long, short, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
 }
 
-/// `dmasan kernel patch`
+/// Where the patches go.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
-pub struct PatchArgs {
+pub struct PatchTarget {
     /// Write the series into this folder, one mail per patch
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Apply the series to this git tree, on a new branch; the tree must be clean
     #[arg(long, value_name = "TREE")]
     pub onto: Option<PathBuf>,
+}
+
+/// `dmasan kernel patch`
+#[derive(Args, Debug)]
+pub struct PatchArgs {
+    /// Where the patches go.
+    #[command(flatten)]
+    pub target: PatchTarget,
+    /// The kernel series that --out writes patches for: 7.3 or 6.12 [default: 7.3]
+    #[arg(long, value_name = "SERIES", value_parser = series, conflicts_with = "onto")]
+    pub linux: Option<&'static str>,
 }
 
 /// Whether the sanitizer is on in a guest.
@@ -587,6 +611,11 @@ fn param(text: &str) -> Result<Switch, String> {
 pub fn machine(text: &str) -> Result<&'static Model, String> {
     let advice = |e: &crate::error::Error| e.advice().unwrap_or_default().to_owned();
     Model::find(text).map_err(|e| format!("{e}\n{}", advice(&e)))
+}
+
+fn series(text: &str) -> Result<&'static str, String> {
+    let known = SERIES.iter().copied().find(|series| *series == text);
+    known.ok_or_else(|| format!("there are patches for {}", SERIES.join(" and ")))
 }
 
 /// The number of an option.

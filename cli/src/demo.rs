@@ -18,6 +18,7 @@ use crate::kernel::{self, Flavor, KernelSpec};
 use crate::qemu::{self, Device, Machine};
 use crate::request::Request;
 use crate::run;
+use crate::source::Named;
 use crate::stdout;
 use crate::ui::duration;
 use crate::verdict;
@@ -71,7 +72,7 @@ pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
         flavor: Flavor::Rust,
         model: machine.model,
         extra: &[],
-        source: None,
+        source: args.linux.map(Named::Series),
         fragments: Vec::new(),
         jobs: jobs_or_default(args.jobs),
     };

@@ -14,7 +14,7 @@ use crate::exec::{Cmd, Exec};
 use crate::kconfig::{Config, Origin};
 use crate::machine::Model;
 use crate::root::Env;
-use crate::source::{self, Version};
+use crate::source::{self, Named, Version, SERIES};
 use crate::stdout;
 use crate::tree;
 use crate::ui::Unit;
@@ -95,8 +95,8 @@ pub struct KernelSpec {
     pub model: &'static Model,
     /// Files in `kernel/config` for a special purpose, on top of flavour's and machine's.
     pub extra: &'static [&'static str],
-    /// The user's tree instead of the distribution's source.
-    pub source: Option<PathBuf>,
+    /// What it is built from, instead of the distribution's newest.
+    pub source: Option<Named>,
     /// The user's config fragments.
     pub fragments: Vec<PathBuf>,
     /// Parallel jobs.
@@ -128,7 +128,7 @@ pub fn build(exec: &Exec, _cache: &Cache, env: &Env, spec: &KernelSpec) -> Resul
             tree: &wanted.tree,
             dir,
         };
-        job.configure(&wanted.wishes)?;
+        job.configure(&wanted.wishes, &wanted.version.series)?;
         job.compile(&wanted.version)
     })?;
     finished(exec, spec, &dir, wanted)
@@ -151,8 +151,10 @@ struct Wanted {
 impl Wanted {
     fn find(exec: &Exec, env: &Env, spec: &KernelSpec) -> Result<Wanted> {
         // Before anything slow: a typing error in a fragment is told at once.
-        let wishes = wishes(spec)?;
-        let source = source::prepare(exec, env, spec.source.as_deref())?;
+        wishes(spec, SERIES[0])?;
+        let source = source::prepare(exec, env, spec.source.as_ref())?;
+        check_flavor(spec.flavor, &source.version)?;
+        let wishes = wishes(spec, &source.version.series)?;
         let (tree, key) = match spec.flavor {
             Flavor::C => (source.tree.clone(), source.key.clone()),
             Flavor::Rust | Flavor::None | Flavor::DmaApiDebug => tree::patched(exec, env, &source)?,
@@ -177,6 +179,15 @@ impl Wanted {
     }
 }
 
+/// Refuses the C implementation of kernels that do not have it.
+fn check_flavor(flavor: Flavor, version: &Version) -> Result<()> {
+    if flavor != Flavor::C || version.series != "6.12" {
+        return Ok(());
+    }
+    let text = format!("flavor c: Linux {version} does not have the C implementation");
+    Err(Error::usage(text).help("it came with Linux 7.0: use --linux 7.3, or another flavor"))
+}
+
 /// Describes the kernel in a complete entry.
 fn finished(exec: &Exec, spec: &KernelSpec, entry: &Path, wanted: Wanted) -> Result<Kernel> {
     let dir = entry.join(BUILD);
@@ -198,10 +209,11 @@ fn finished(exec: &Exec, spec: &KernelSpec, entry: &Path, wanted: Wanted) -> Res
     })
 }
 
-/// The options asked for: ours, the architecture's, the flavour's, the machine's, the user's, in that order.
-fn wishes(spec: &KernelSpec) -> Result<Config> {
+/// The options asked for: ours, the architecture's, the flavour's, the machine's, the series's, the user's, in that
+/// order.
+fn wishes(spec: &KernelSpec, series: &str) -> Result<Config> {
     let mut config = Config::default();
-    for name in own_fragments(spec) {
+    for name in own_fragments(spec, series) {
         let path = format!("config/{name}.config");
         let file = embed::KERNEL.get_file(&path);
         let text = file.and_then(|f| f.contents_utf8()).unwrap_or_default();
@@ -221,17 +233,19 @@ fn wishes(spec: &KernelSpec) -> Result<Config> {
 }
 
 /// Names of the project's own files with options.
-fn own_fragments(spec: &KernelSpec) -> Vec<String> {
-    let flavor = format!("flavor-{}", spec.flavor);
+fn own_fragments(spec: &KernelSpec, series: &str) -> Vec<String> {
+    let (flavor, linux) = (format!("flavor-{}", spec.flavor), format!("linux-{series}"));
     let names = ["base", spec.model.arch.name(), &flavor];
     let names = names.into_iter().chain(spec.model.config.iter().copied());
     let names = names.chain(spec.extra.iter().copied());
-    names.map(str::to_owned).collect()
+    // The newest needs none.
+    let linux = Some(linux.as_str()).filter(|_| series != SERIES[0]);
+    names.chain(linux).map(str::to_owned).collect()
 }
 
-/// How many objects a build has, as counted on an earlier one, if nobody adds options.
-fn objects(spec: &KernelSpec) -> Option<u64> {
-    if !spec.fragments.is_empty() || !spec.extra.is_empty() {
+/// How many objects a build of the newest series has, as counted on an earlier one, if nobody adds options.
+fn objects(spec: &KernelSpec, series: &str) -> Option<u64> {
+    if !spec.fragments.is_empty() || !spec.extra.is_empty() || series != SERIES[0] {
         return None;
     }
     let text = embed::KERNEL.get_file("config/objects")?.contents_utf8()?;
@@ -279,7 +293,7 @@ impl Job<'_> {
         (!self.exec.dry_run).then(|| self.dir.join("build.log"))
     }
 
-    fn configure(&self, wishes: &Config) -> Result<()> {
+    fn configure(&self, wishes: &Config, series: &str) -> Result<()> {
         let step = self.exec.ui.step("configuring the kernel");
         let fragment = self.dir.join("wishes.config");
         if !self.exec.dry_run {
@@ -288,7 +302,7 @@ impl Job<'_> {
             let text = wishes.to_string();
             std::fs::write(&fragment, text).map_err(io("cannot write", &fragment))?;
         } else {
-            let from = own_fragments(self.spec).join(", ");
+            let from = own_fragments(self.spec, series).join(", ");
             stdout::line(&format!("# write {}: {from}", fragment.display()))?;
         }
         let all = format!("KCONFIG_ALLCONFIG={}", self.env.inside(&fragment).display());
@@ -347,7 +361,7 @@ impl Job<'_> {
             self.spec.flavor,
             self.spec.purpose()
         );
-        let total = objects(self.spec);
+        let total = objects(self.spec, &version.series);
         let step = match total {
             Some(total) => self.exec.ui.bar(&text, total, Unit::Objects),
             None => self.exec.ui.step(&text),
@@ -410,7 +424,7 @@ mod tests {
                 model,
                 ..spec(Flavor::Rust, vec![])
             };
-            wishes(&spec).unwrap().to_string()
+            wishes(&spec, "7.3").unwrap().to_string()
         };
         let default = text("vtd");
         for name in [
@@ -436,7 +450,7 @@ mod tests {
     #[test]
     fn flavors_differ_in_the_option() {
         let value = |flavor, name| {
-            wishes(&spec(flavor, vec![]))
+            wishes(&spec(flavor, vec![]), "7.3")
                 .unwrap()
                 .value(name)
                 .to_owned()
@@ -450,17 +464,49 @@ mod tests {
     }
 
     #[test]
+    fn an_old_series_is_asked_for_what_the_newest_has_anyway() {
+        let spec = spec(Flavor::Rust, vec![]);
+        let value = |series, name| wishes(&spec, series).unwrap().value(name).to_owned();
+        assert_eq!(value("6.12", "CONFIG_PROC_SYSCTL"), "y");
+        let file = embed::KERNEL.get_file("config/linux-6.12.config");
+        let text = file.and_then(|f| f.contents_utf8()).unwrap();
+        assert!(text.lines().any(|line| line.starts_with("CONFIG_")));
+        assert!(!wishes(&spec, "7.3")
+            .unwrap()
+            .to_string()
+            .contains("PROC_SYSCTL"));
+    }
+
+    #[test]
+    fn kernels_without_the_c_implementation_are_refused() {
+        let version = |series: &str| Version {
+            series: series.to_owned(),
+            full: format!("{series}.9"),
+        };
+        let error = check_flavor(Flavor::C, &version("6.12")).unwrap_err();
+        assert_eq!(error.exit(), crate::error::Exit::Usage);
+        assert!(
+            error.message().contains("Linux 6.12.9 does not have"),
+            "{error}"
+        );
+        check_flavor(Flavor::C, &version("7.3")).unwrap();
+        for flavor in [Flavor::Rust, Flavor::None, Flavor::DmaApiDebug] {
+            check_flavor(flavor, &version("6.12")).unwrap();
+        }
+    }
+
+    #[test]
     fn the_users_fragment_wins() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         std::fs::write(&path, "CONFIG_NR_CPUS=2\n").unwrap();
-        let config = wishes(&spec(Flavor::C, vec![path])).unwrap();
+        let config = wishes(&spec(Flavor::C, vec![path]), "7.3").unwrap();
         assert_eq!(config.value("CONFIG_NR_CPUS"), "2");
     }
 
     #[test]
     fn a_missing_fragment_is_wrong_usage() {
-        let e = wishes(&spec(Flavor::C, vec!["/nonexistent.config".into()])).unwrap_err();
+        let e = wishes(&spec(Flavor::C, vec!["/nonexistent.config".into()]), "7.3").unwrap_err();
         assert_eq!(e.exit(), crate::error::Exit::Usage);
         assert!(e.message().contains("/nonexistent.config"));
     }

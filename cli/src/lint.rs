@@ -11,7 +11,7 @@ use crate::exec::{Cmd, Exec};
 use crate::kernel::{self, Flavor, KernelSpec};
 use crate::mail::mails;
 use crate::root::Env;
-use crate::source::{self, SERIES};
+use crate::source::{self, Named, SERIES};
 use crate::tree;
 
 /// Where the sanitizer is in a kernel tree.
@@ -22,7 +22,8 @@ pub fn run(exec: &Exec, args: &CheckArgs) -> Result<Exit> {
     let cache = Cache::open(exec)?;
     let env = Env::prepare(exec, &cache, Arch::X86_64)?;
     let jobs = jobs_or_default(args.jobs);
-    let source = source::prepare(exec, &env, None)?;
+    let wanted = args.linux.map(Named::Series);
+    let source = source::prepare(exec, &env, wanted.as_ref())?;
     let (tree, _) = tree::patched(exec, &env, &source)?;
     let check = Check {
         exec,
@@ -32,13 +33,13 @@ pub fn run(exec: &Exec, args: &CheckArgs) -> Result<Exit> {
     };
     // The quick ones before there is a kernel.
     let scratch = Scratch::new(exec, &env)?;
-    check.rustfmt()?;
+    check.rustfmt(&source.version.series)?;
     check.checkpatch(&scratch.0)?;
     let spec = KernelSpec {
         flavor: Flavor::Rust,
         model: Default::default(),
         extra: &[],
-        source: None,
+        source: wanted,
         fragments: Vec::new(),
         jobs,
     };
@@ -76,34 +77,39 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// The kernel's formatting, on the entry file and all modules below it.
-    fn rustfmt(&self) -> Result<()> {
+    /// The kernel's formatting, on the entry file and all modules below it, and on what the series adds elsewhere.
+    fn rustfmt(&self, series: &str) -> Result<()> {
         let step = self.exec.ui.step("rustfmt");
-        let root = format!("{FOLDER}/iommu_debug_pagealloc.rs");
+        let root = PathBuf::from(format!("{FOLDER}/iommu_debug_pagealloc.rs"));
+        let added = tree::new_files(series).into_iter().map(|f| f.path);
+        let added = added.filter(|p| p.extension().is_some_and(|e| e == "rs"));
+        let elsewhere = added.filter(|p| !p.starts_with(FOLDER));
         let cmd = self.env.cmd_in(&self.tree, "rustfmt").args([
             "--check",
             "--edition",
             "2021",
             "--config-path",
             ".rustfmt.toml",
-            &root,
         ]);
+        let cmd = cmd.arg(root).args(elsewhere);
         self.exec.run(&cmd, None)?;
         step.done("");
         Ok(())
     }
 
-    /// The series as it would be mailed. MAINTAINERS gets no entry: that is the subsystem's to decide. And
+    /// All series as they would be mailed. MAINTAINERS gets no entry: that is the subsystem's to decide. And
     /// checkpatch does not know that a macro can define what is exported below it (static keys).
     fn checkpatch(&self, scratch: &Path) -> Result<()> {
-        let step = self.exec.ui.step("checkpatch on the series");
+        let step = self.exec.ui.step("checkpatch on all series");
         let mut files = Vec::new();
-        for mail in mails(SERIES[0]) {
-            let path = scratch.join(&mail.name);
-            if !self.exec.dry_run {
-                std::fs::write(&path, &mail.text).map_err(io("cannot write", &path))?;
+        for series in SERIES {
+            for mail in mails(series) {
+                let path = scratch.join(format!("{series}-{}", mail.name));
+                if !self.exec.dry_run {
+                    std::fs::write(&path, &mail.text).map_err(io("cannot write", &path))?;
+                }
+                files.push(self.env.inside(&path));
             }
-            files.push(self.env.inside(&path));
         }
         let cmd = self
             .env

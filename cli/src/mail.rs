@@ -34,7 +34,7 @@ pub fn mails(series: &str) -> Vec<Mail> {
     let mut texts = vec![overlay(
         message,
         first.as_deref().unwrap_or(""),
-        &new_files(),
+        &new_files(series),
     )];
     texts.extend(
         patches

@@ -16,17 +16,17 @@ use crate::stdout;
 
 /// Runs the command.
 pub fn run(exec: &Exec, args: &PatchArgs) -> Result<Exit> {
-    match (&args.out, &args.onto) {
-        (Some(dir), _) => write(exec, dir)?,
+    match (&args.target.out, &args.target.onto) {
+        (Some(dir), _) => write(exec, dir, args.linux.unwrap_or(SERIES[0]))?,
         (_, Some(tree)) => onto(exec, tree)?,
         _ => return Err(Error::usage("either --out or --onto is needed")),
     }
     Ok(Exit::Clean)
 }
 
-/// Writes the mails of the newest series into a folder and prints their paths.
-fn write(exec: &Exec, dir: &Path) -> Result<()> {
-    let mails = mails(SERIES[0]);
+/// Writes the mails of a series into a folder and prints their paths.
+fn write(exec: &Exec, dir: &Path, series: &str) -> Result<()> {
+    let mails = mails(series);
     let old = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut old = old.map(|e| e.path());
     if let Some(patch) = old.find(|p| p.extension().is_some_and(|e| e == "patch")) {
@@ -52,8 +52,7 @@ fn write(exec: &Exec, dir: &Path) -> Result<()> {
     // The series is whole even if nobody reads the names.
     stdout::print(&paths)?;
     exec.ui.note(&format!(
-        "for Linux {}; apply with: git am {}/*.patch",
-        SERIES[0],
+        "for Linux {series}; apply with: git am {}/*.patch",
         quote(dir.as_os_str())
     ));
     Ok(())

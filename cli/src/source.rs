@@ -16,8 +16,17 @@ use crate::process;
 use crate::root::Env;
 use crate::ui::{size, Unit};
 
-/// Kernel series that the tool knows, newest first.
-pub const SERIES: &[&str] = &["7.3"];
+/// Kernel series that the tool has patches for, newest first.
+pub const SERIES: &[&str] = &["7.3", "6.12"];
+
+/// A source that the user names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// The distribution's kernel of one series, an element of [`SERIES`].
+    Series(&'static str),
+    /// The user's tree.
+    Own(PathBuf),
+}
 
 /// A kernel's version as its top Makefile says it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,23 +110,26 @@ pub struct Source {
 /// Name of the tree inside of an entry.
 const TREE: &str = "linux";
 
-/// The user's tree if one is named, else the distribution's newest supported kernel.
-pub fn prepare(exec: &Exec, env: &Env, own: Option<&Path>) -> Result<Source> {
+/// The source that is named; if none is, the newest series that the distribution has of those that there are patches
+/// for.
+pub fn prepare(exec: &Exec, env: &Env, wanted: Option<&Named>) -> Result<Source> {
     let cache = env.cache(exec)?;
-    match own {
-        Some(tree) => copy(exec, env, &cache, tree),
-        None => distribution(exec, env, &cache),
+    match wanted {
+        Some(Named::Own(tree)) => copy(exec, env, &cache, tree),
+        Some(Named::Series(series)) => distribution(exec, env, &cache, &[series]),
+        None => distribution(exec, env, &cache, SERIES),
     }
 }
 
-fn distribution(exec: &Exec, env: &Env, cache: &Cache) -> Result<Source> {
+/// The distribution's kernel of the first of these series that it has.
+fn distribution(exec: &Exec, env: &Env, cache: &Cache, series: &[&str]) -> Result<Source> {
     // Keyed by what is asked for, not by what is newest today: later runs need no network.
-    let key = Key::new("source").with("series", SERIES.join(" "));
+    let key = Key::new("source").with("series", series[0]);
     let entry = cache.entry("source", &key);
-    let dir = entry.get_or_make("kernel source", |dir| fetch(exec, env, dir))?;
+    let dir = entry.get_or_make("kernel source", |dir| fetch(exec, env, dir, series))?;
     let tree = dir.join(TREE);
     let version = if exec.dry_run && !entry.is_complete() {
-        let series = SERIES[0].to_owned();
+        let series = series[0].to_owned();
         Version {
             full: format!("{series}.0"),
             series,
@@ -125,19 +137,36 @@ fn distribution(exec: &Exec, env: &Env, cache: &Cache) -> Result<Source> {
     } else {
         Version::of(&tree)?
     };
+    if version.series != series[0] {
+        fell_back(exec, series, &version, &dir)?;
+    }
     let package = std::fs::read(dir.join("package")).unwrap_or_default();
     let key = key.with("package", package);
     Ok(Source { tree, version, key })
 }
 
+/// The distribution had not the best series when it was asked: says so, or refuses if no other will do.
+fn fell_back(exec: &Exec, series: &[&str], version: &Version, dir: &Path) -> Result<()> {
+    let best = series[0];
+    let again = format!("to look again, delete {}", dir.display());
+    if series.len() == 1 {
+        let text = format!("the distribution had no Linux {best}, but {version}");
+        return Err(Error::failed(text).help(again));
+    }
+    exec.ui.note(&format!(
+        "the distribution had no Linux {best}: this is {version}, of which docs/lts.md tells what differs; {again}"
+    ));
+    Ok(())
+}
+
 /// Downloads and unpacks the package into a new entry.
-fn fetch(exec: &Exec, env: &Env, dir: &Path) -> Result<()> {
+fn fetch(exec: &Exec, env: &Env, dir: &Path, series: &[&str]) -> Result<()> {
     let apt = Apt::new(exec, env, &dir.join("apt"))?;
     let step = exec.ui.step("package lists for the kernel source");
     // apt also fails when one of several sources is gone; what counts is whether the package is found.
     let updated = apt.update(None);
     process::check()?;
-    let package = match find(exec, &apt) {
+    let package = match find(exec, &apt, series) {
         Ok(package) => package,
         Err(not_found) => {
             updated.map_err(|e| no_network(e.context("fetching package lists")))?;
@@ -170,13 +199,11 @@ fn fetch(exec: &Exec, env: &Env, dir: &Path) -> Result<()> {
     crate::cache::remove_tree(&dir.join("apt"))
 }
 
-/// The newest supported source package.
-fn find(exec: &Exec, apt: &Apt<'_>) -> Result<Package> {
-    let wanted: Vec<_> = SERIES.iter().map(|s| format!("linux-source-{s}")).collect();
-    for name in &wanted {
-        if let Some(package) = apt.show(name)? {
-            return Ok(package);
-        }
+/// The source package of the first series that there is one of.
+fn find(exec: &Exec, apt: &Apt<'_>, series: &[&str]) -> Result<Package> {
+    let wanted: Vec<_> = series.iter().map(|s| format!("linux-source-{s}")).collect();
+    if let Some(package) = first(&wanted, |name| apt.show(name))? {
+        return Ok(package);
     }
     if exec.dry_run {
         return Ok(Package {
@@ -189,6 +216,19 @@ fn find(exec: &Exec, apt: &Apt<'_>) -> Result<Package> {
         &wanted,
         &apt.names("linux-source-").unwrap_or_default(),
     ))
+}
+
+/// What `show` finds for the first of the names that it finds anything for.
+fn first(
+    names: &[String],
+    mut show: impl FnMut(&str) -> Result<Option<Package>>,
+) -> Result<Option<Package>> {
+    for name in names {
+        if let Some(package) = show(name)? {
+            return Ok(Some(package));
+        }
+    }
+    Ok(None)
 }
 
 fn not_found(wanted: &[String], available: &[String]) -> Error {
@@ -312,6 +352,44 @@ mod tests {
         let text = "VERSION = 7\nPATCHLEVEL = 4\nSUBLEVEL = 0\nEXTRAVERSION = -rc1\n";
         assert_eq!(Version::parse(text).unwrap().full, "7.4.0-rc1");
         assert_eq!(Version::parse("all:\n\techo\n"), None);
+    }
+
+    #[test]
+    fn the_newest_series_that_there_is() {
+        let package = |name: &str| Package {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            size: 1,
+        };
+        let names: Vec<_> = SERIES.iter().map(|s| format!("linux-source-{s}")).collect();
+        let among = |there: &'static [&'static str]| {
+            let show = |name: &str| Ok(there.contains(&name).then(|| package(name)));
+            first(&names, show).unwrap().map(|p| p.name)
+        };
+        let (new, old) = ("linux-source-7.3", "linux-source-6.12");
+        assert_eq!(
+            among(&["linux-source-6.12", "linux-source-7.3"]).unwrap(),
+            new
+        );
+        assert_eq!(
+            among(&["linux-source-6.1", "linux-source-6.12"]).unwrap(),
+            old
+        );
+        assert_eq!(among(&["linux-source-6.1"]), None);
+        // An error of apt is none about the next package.
+        let fails = |_: &str| Err(Error::failed("apt"));
+        assert!(first(&names, fails).is_err());
+    }
+
+    #[test]
+    fn every_series_has_patches() {
+        for series in SERIES {
+            let version = Version {
+                series: (*series).to_owned(),
+                full: format!("{series}.1"),
+            };
+            assert!(version.has_patches(), "{series}");
+        }
     }
 
     #[test]

@@ -22,17 +22,21 @@ pub struct NewFile {
     pub content: &'static [u8],
 }
 
-/// All files that the project adds, by path: the overlay and the engine.
-pub fn new_files() -> Vec<NewFile> {
+/// All files that the project adds to a kernel of this series, by path: the overlay, what else the series needs, and
+/// the engine.
+pub fn new_files(series: &str) -> Vec<NewFile> {
     let mut found = Vec::new();
-    if let Some(overlay) = embed::KERNEL.get_dir("overlay") {
-        for file in embed::files(overlay) {
-            let path = file.path().strip_prefix("overlay").unwrap_or(file.path());
+    for overlay in ["overlay".to_owned(), format!("overlay-{series}")] {
+        let dir = embed::KERNEL.get_dir(&overlay);
+        for file in dir.map(embed::files).unwrap_or_default() {
+            let path = file.path().strip_prefix(&overlay).unwrap_or(file.path());
             found.push(NewFile {
                 path: path.to_owned(),
                 content: file.contents(),
             });
         }
+    }
+    if !found.is_empty() {
         for file in embed::files(&embed::ENGINE) {
             // The crate root, the model of memory and the atomics are the host's.
             if !["lib.rs", "model.rs", "primitive.rs"]
@@ -82,7 +86,8 @@ pub fn patches(series: &str) -> Vec<Patch> {
 /// A tree with the sanitizer in it, made from `source` unless it is there already.
 pub fn patched(exec: &Exec, env: &Env, source: &Source) -> Result<(PathBuf, Key)> {
     source.version.check_patches(&source.tree)?;
-    let (files, patches) = (new_files(), patches(&source.version.series));
+    let series = &source.version.series;
+    let (files, patches) = (new_files(series), patches(series));
     let mut key = Key::new("tree").with("source", source.key.hex());
     for file in &files {
         let name = file.path.to_string_lossy();
@@ -167,6 +172,20 @@ fn apply(exec: &Exec, env: &Env, dir: &Path, tree: &Path, patches: &[Patch]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_series_has_files_of_its_own() {
+        let paths = |series| -> Vec<_> {
+            let files = new_files(series);
+            files.into_iter().map(|f| f.path).collect()
+        };
+        let (new, old) = (paths("7.3"), paths("6.12"));
+        let own = PathBuf::from("drivers/iommu/debug-pagealloc/compat.h");
+        assert!(!new.contains(&own) && old.contains(&own));
+        assert!(new.iter().all(|path| old.contains(path)));
+        // Otherwise it would be left to chance which one a tree gets.
+        assert!(old.windows(2).all(|pair| pair[0] != pair[1]));
+    }
 
     #[test]
     fn new_files_do_not_write_through_hard_links() {

@@ -2,7 +2,8 @@
 //! Runs every scenario of `scenarios/` in guests, each with each kernel and machine as a test of its own.
 //!
 //! Tests on machines whose kernels are not those of the default machine are ignored unless asked for, because each
-//! kernel takes minutes to build: `cargo test --test scenarios -- --include-ignored amd_vi`.
+//! kernel takes minutes to build: `cargo test --test scenarios -- --include-ignored amd_vi`. So are those with the old
+//! kernel, `lts::`.
 //!
 //! Scenarios that can share a boot are booted together by whichever test comes first; the others take their results
 //! from it. Guests run one after the other. What is missing (kernel, QEMU) makes the tests fail, never pass.
@@ -18,6 +19,7 @@ use dmasan::exec::Exec;
 use dmasan::kernel::{self, Flavor, Kernel, KernelSpec};
 use dmasan::machine::{Model, MACHINES};
 use dmasan::scenario::Scenario;
+use dmasan::source::Named;
 use dmasan::suite;
 use dmasan::ui::{Color, Ui};
 
@@ -26,11 +28,14 @@ use dmasan::ui::{Color, Ui};
 struct Lab {
     /// By architecture.
     hosts: BTreeMap<&'static str, Host>,
-    /// By flavour, and by what the machine adds to it.
-    kernels: BTreeMap<(&'static str, String), Kernel>,
-    /// What was wrong, by flavour, machine and scenario.
-    results: BTreeMap<(&'static str, &'static str, String), Vec<String>>,
+    /// By series, flavour, and by what the machine adds to it.
+    kernels: BTreeMap<(Linux, &'static str, String), Kernel>,
+    /// What was wrong, by series, flavour, machine and scenario.
+    results: BTreeMap<(Linux, &'static str, &'static str, String), Vec<String>>,
 }
+
+/// A kernel series, if not the newest.
+type Linux = Option<&'static str>;
 
 fn lab() -> &'static Mutex<Lab> {
     static LAB: OnceLock<Mutex<Lab>> = OnceLock::new();
@@ -52,7 +57,12 @@ fn full(error: &Error) -> String {
 }
 
 impl Lab {
-    fn prepare(&mut self, flavor: Flavor, model: &'static Model) -> Result<(Host, Kernel), Error> {
+    fn prepare(
+        &mut self,
+        linux: Linux,
+        flavor: Flavor,
+        model: &'static Model,
+    ) -> Result<(Host, Kernel), Error> {
         let exec = Exec::new(Ui::new(0, Color::Never), false);
         let arch = model.arch.name();
         let host = match self.hosts.get(arch) {
@@ -60,7 +70,7 @@ impl Lab {
             None => Host::prepare(&exec, model)?,
         };
         self.hosts.insert(arch, host.clone());
-        let name = (flavor.name(), model.kernel());
+        let name = (linux, flavor.name(), model.kernel());
         if let Some(kernel) = self.kernels.get(&name) {
             return Ok((host, kernel.clone()));
         }
@@ -68,7 +78,7 @@ impl Lab {
             flavor,
             model,
             extra: &[],
-            source: None,
+            source: linux.map(Named::Series),
             fragments: Vec::new(),
             jobs: jobs_or_default(None),
         };
@@ -80,10 +90,11 @@ impl Lab {
     fn run(
         &mut self,
         name: &str,
+        linux: Linux,
         flavor: Flavor,
         model: &'static Model,
     ) -> Result<Vec<String>, Error> {
-        let key = (flavor.name(), model.name, name.to_owned());
+        let key = (linux, flavor.name(), model.name, name.to_owned());
         if let Some(wrong) = self.results.get(&key) {
             return Ok(wrong.clone());
         }
@@ -97,21 +108,21 @@ impl Lab {
             "{name} is not for {flavor} on {}",
             model.name
         );
-        let (host, kernel) = self.prepare(flavor, model)?;
+        let (host, kernel) = self.prepare(linux, flavor, model)?;
         let group = suite::group(&all, scenario, &kernel, model);
         for judged in suite::run(&host, &kernel, model, &group)? {
-            let key = (flavor.name(), model.name, judged.name);
+            let key = (linux, flavor.name(), model.name, judged.name);
             self.results.insert(key, judged.wrong);
         }
         Ok(self.results[&key].clone())
     }
 }
 
-fn check(name: &str, flavor: Flavor, machine: &str) {
+fn check(name: &str, linux: Linux, flavor: Flavor, machine: &str) {
     let model = Model::find(machine).expect("the machine exists");
     // A test that failed has left nothing half-done.
     let mut lab = lab().lock().unwrap_or_else(|e| e.into_inner());
-    match lab.run(name, flavor, model) {
+    match lab.run(name, linux, flavor, model) {
         Ok(wrong) => assert!(
             wrong.is_empty(),
             "{name} ({flavor}, {machine}):\n{}",
@@ -133,7 +144,7 @@ macro_rules! scenarios {
             $(
                 #[$attr]
                 #[test]
-                fn $test() { check(&name(stringify!($test)), Flavor::$flavor, $machine) }
+                fn $test() { check(&name(stringify!($test)), None, Flavor::$flavor, $machine) }
             )+
         })+
 
@@ -365,4 +376,83 @@ scenarios! {
         unmap_race;
     none None "vtd" cfg(test):
         option_off;
+}
+
+macro_rules! lts {
+    ($($test:ident),+; not $($missing:ident),*) => {
+        mod lts {
+            use super::*;
+            $(
+                #[ignore = "its kernel is built for it alone"]
+                #[test]
+                fn $test() { check(&name(stringify!($test)), Some("6.12"), Flavor::Rust, "vtd") }
+            )+
+        }
+
+        /// Every scenario of the default machine has a test with the old kernel, or is named as one that cannot have.
+        #[test]
+        fn none_is_forgotten_of_the_old_kernel() {
+            let named: &[&str] = &[$(stringify!($test),)+ $(stringify!($missing),)*];
+            let mut named: Vec<_> = named.iter().map(|test| name(test)).collect();
+            named.sort();
+            let all = Scenario::all(&folder()).unwrap();
+            let model = Model::find("vtd").unwrap();
+            let wanted = all.iter().filter(|s| s.runs(Flavor::Rust, model));
+            let wanted: Vec<_> = wanted.map(|s| s.name.clone()).collect();
+            assert_eq!(named, wanted);
+        }
+    };
+}
+
+lts! {
+        address_zero,
+        ahci_isa_bridge,
+        bad_parameter,
+        device_removed,
+        domain_gone,
+        domain_gone_reused,
+        e1000e_traffic,
+        edu_page,
+        failed_map,
+        group_type,
+        huge_leak,
+        huge_leak_pages,
+        isa_bridge_boot,
+        kunit,
+        kunit_table,
+        map_fails,
+        mapped_twice,
+        memory_offline,
+        misused_again,
+        no_memory,
+        nvme_traffic,
+        off,
+        order3_inner,
+        origin_bad_unmap,
+        origin_dma_after_unmap,
+        origin_e1000e,
+        origin_filter,
+        origin_filter_none,
+        origin_full,
+        origin_harmless,
+        origin_nvme,
+        origin_object,
+        origin_owned,
+        origin_removed,
+        origin_repeated,
+        origin_stale,
+        origin_unbound,
+        other_cpu,
+        over_unmap_2m,
+        own_domain,
+        page_ext,
+        report_budget,
+        reused_while_mapped,
+        sg_segment,
+        stale_iotlb,
+        stale_iotlb_lazy,
+        stale_iotlb_off,
+        stress,
+        vmalloc;
+    not
 }

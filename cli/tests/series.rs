@@ -37,6 +37,18 @@ fn tree() -> tempfile::TempDir {
     dir
 }
 
+/// Writes the mails of a series into a folder, and returns their paths.
+fn mails(linux: &str, out: &Path) -> Vec<String> {
+    let output = dmasan()
+        .args(["kernel", "patch", "--linux", linux, "--out"])
+        .arg(out)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let paths = String::from_utf8(output.stdout).unwrap();
+    paths.lines().map(str::to_owned).collect()
+}
+
 fn onto(tree: &Path) -> assert_cmd::assert::Assert {
     dmasan()
         .args(["kernel", "patch", "--onto"])
@@ -68,6 +80,57 @@ fn mails_are_numbered_and_the_first_applies_anywhere() {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../kernel/overlay/drivers/iommu/debug-pagealloc/shim.c");
     assert_eq!(std::fs::read(shim).unwrap(), std::fs::read(ours).unwrap());
+}
+
+/// A change of the overlay that the series for an old kernel does not know of is noticed here, without that kernel.
+#[test]
+fn the_overlay_fits_old_kernels() {
+    let (dir, tree) = (tempfile::tempdir().unwrap(), tree());
+    let paths = mails("6.12", dir.path());
+    let fit = paths.iter().find(|p| p.contains("-Fit-the-DMA-sanitizer-"));
+    let fit = fit.expect("the patch that fits the overlay is there");
+    let folder = "drivers/iommu/debug-pagealloc";
+    let text = std::fs::read_to_string(fit).unwrap();
+    let changed = text.lines().filter(|l| l.starts_with("+++ "));
+    for file in changed.clone() {
+        assert!(file.starts_with(&format!("+++ b/{folder}/")), "{file}");
+    }
+    assert!(changed.count() > 0);
+    git(tree.path(), &["am", "-q", &paths[0]]);
+    let own = tree.path().join(folder).join("compat.h");
+    assert!(
+        own.exists(),
+        "what only this series has is in its first mail"
+    );
+    git(tree.path(), &["am", "-q", fit]);
+    let makefile = std::fs::read_to_string(own.with_file_name("Makefile")).unwrap();
+    assert!(makefile.contains("compat.h"), "{makefile}");
+}
+
+#[test]
+fn a_tree_gets_the_patches_for_its_version() {
+    let tree = tree();
+    let makefile = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 107\n";
+    std::fs::write(tree.path().join("Makefile"), makefile).unwrap();
+    git(tree.path(), &["commit", "-q", "-a", "-m", "old"]);
+    // There is nothing in it that they could apply to, but the version is known.
+    onto(tree.path())
+        .code(69)
+        .stderr(contains("were made for Linux 6.12 as Debian ships it"));
+}
+
+#[test]
+fn a_series_that_there_is_not_is_refused_with_those_that_there_are() {
+    dmasan()
+        .args(["kernel", "patch", "--out", "x", "--linux", "6.13"])
+        .assert()
+        .code(2)
+        .stderr(contains("there are patches for 7.3 and 6.12"));
+    dmasan()
+        .args(["kernel", "build", "--source", ".", "--linux", "6.12"])
+        .assert()
+        .code(2)
+        .stderr(contains("cannot be used with"));
 }
 
 #[test]
