@@ -50,6 +50,7 @@ impl Catalog {
         let mut offers = offers::of_scenarios(&scenarios);
         offers.extend(offers::of_drivers(&Driver::all()?));
         offers.extend(offers::of_mutants()?);
+        offers.extend(offers::of_selftests());
         offers.sort_by(|a, b| place(&a.cell).cmp(&place(&b.cell)));
         Ok(Catalog { offers })
     }

@@ -9,6 +9,7 @@ use crate::machine::{Model, MACHINES};
 use crate::matrix::catalog::Offer;
 use crate::mutants;
 use crate::scenario::Scenario;
+use crate::selftests;
 
 /// What one module takes in a guest, in seconds, roughly.
 const STEP: u64 = 1;
@@ -27,6 +28,9 @@ const SMOKE_DRIVERS: [(&str, &str, bool, &str); 3] = [
 const SMOKE_MUTANT: (&str, &str) = ("e1000-rx-ring-clean", "origin");
 /// What a mutant takes, its twin included, in seconds, roughly.
 const MUTANT: u64 = 60;
+
+/// What a suite of the kernel's takes, once with the sanitizer and perhaps once without, in seconds, roughly.
+const SELFTEST: u64 = 30;
 
 /// Cells of scenarios. A scenario that says nothing of a machine is not asked for there.
 pub fn of_scenarios(all: &[Scenario]) -> Vec<Offer> {
@@ -96,6 +100,19 @@ pub fn of_mutants() -> Result<Vec<Offer>> {
         cell,
     };
     Ok(mutants::cells()?.into_iter().map(offer).collect())
+}
+
+/// Cells of the kernel's own tests: those with the same machine and parameter share a boot.
+pub fn of_selftests() -> Vec<Offer> {
+    let offer = |cell: Cell| Offer {
+        boot: format!("{}/{}/{}", cell.kind, cell.column(), cell.param),
+        weight: slower(cell.model().unwrap_or_default(), SELFTEST),
+        limit: 10 * SELFTEST,
+        smoke: false,
+        impossible: None,
+        cell,
+    };
+    selftests::cells::cells().into_iter().map(offer).collect()
 }
 
 fn slower(model: &Model, seconds: u64) -> u64 {

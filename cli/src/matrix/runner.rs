@@ -17,14 +17,19 @@ use crate::kernel::{self, KernelSpec};
 use crate::matrix::child::Job;
 use crate::mutants;
 use crate::scenario::Scenario;
+use crate::selftests;
 use crate::suite;
 
 /// The kernel of a cell.
 pub fn spec(cell: &Cell) -> Result<KernelSpec> {
+    let model = cell.model()?;
     Ok(KernelSpec {
         flavor: cell.flavor,
-        model: cell.model()?,
-        extra: &[],
+        model,
+        extra: match cell.kind {
+            Kind::Selftest => selftests::extra(model.arch),
+            Kind::Scenario | Kind::Driver | Kind::Mutant => &[],
+        },
         source: None,
         fragments: Vec::new(),
         jobs: jobs_or_default(None),
@@ -40,9 +45,7 @@ pub fn run(exec: &Exec, job: &Job) -> Result<Vec<CellResult>> {
         Kind::Scenario => scenarios(exec, job, first),
         Kind::Driver => drivers(exec, job, first),
         Kind::Mutant => mutants::run_cells(exec, &job.cells),
-        kind => Err(Error::failed(format!(
-            "nobody runs cells of the kind {kind}"
-        ))),
+        Kind::Selftest => selftests::cells::run(exec, &job.cells, jobs_or_default(None)),
     }
 }
 

@@ -80,7 +80,7 @@ fn machine(machine: Machine) -> Result<Machine> {
 }
 
 /// Names of the files in `kernel/config` that their kernel needs.
-fn extra(arch: Arch) -> &'static [&'static str] {
+pub fn extra(arch: Arch) -> &'static [&'static str] {
     match arch {
         Arch::X86_64 => &["selftests"],
         Arch::Arm64 => &["selftests", "selftests-arm64"],
