@@ -28,7 +28,7 @@ pub fn plan(driver: &Driver, machine: &Machine, files: &[PathBuf], script: &Path
         true => plan.work.extend([phase("unbind"), phase("bind")]),
         false => plan.work.extend(loads(files)),
     }
-    for it in driver.phases(machine.model.arch) {
+    for it in driver.phases(machine.model) {
         match it {
             Phase::Reload if builtin => {}
             Phase::Reload => {
