@@ -25,7 +25,7 @@ Exit codes:
   130  interrupted
 
 Environment:
-  XDG_CACHE_HOME  where builds are kept (default ~/.cache); about 8 GB go into its folder `dmasan`
+  XDG_CACHE_HOME  where builds are kept (default ~/.cache); 3.5 GB go into its folder `dmasan` for the demo, about 8 GB for everything
   DMASAN_ENV      same as --env
   NO_COLOR        no colour
   http_proxy, https_proxy, no_proxy are passed on to everything that downloads";
