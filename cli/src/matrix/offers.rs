@@ -20,7 +20,7 @@ const FOREIGN: u64 = 2;
 /// kind of IOMMU; strict and lazy; counting, and with the origin of mappings.
 const SMOKE_DRIVERS: [(&str, &str, bool, &str); 3] = [
     ("e1000", "vtd", false, ""),
-    ("virtio-blk", "virtio-iommu", false, "origin"),
+    ("nvme", "virtio-iommu", false, "origin"),
     ("ehci", "vtd-first-level", true, "origin"),
 ];
 
