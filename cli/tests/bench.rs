@@ -207,8 +207,10 @@ fn a_run_counts_instructions() {
         init
     };
     let (first, second) = (init(), init());
+    // The same but for a timer interrupt with what it wakes: it may fall into the function or not, and is
+    // about 20,000 instructions.
     assert!(
-        (first - second).abs() <= first / 100.0,
+        (first - second).abs() <= first / 20.0,
         "{first} and {second}"
     );
 }
