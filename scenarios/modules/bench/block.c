@@ -22,7 +22,9 @@
 
 static int compare(const void *a, const void *b)
 {
-	return cmp_int(page_to_pfn(*(struct page **)a), page_to_pfn(*(struct page **)b));
+	unsigned long x = page_to_pfn(*(struct page **)a), y = page_to_pfn(*(struct page **)b);
+
+	return x < y ? -1 : x > y;
 }
 
 /* The index at which an aligned row of n parts begins; -1 if there is none. */

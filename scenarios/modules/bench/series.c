@@ -77,7 +77,9 @@ bool series_enough(const struct series *s, unsigned int least, unsigned int most
 
 static int compare(const void *a, const void *b)
 {
-	return cmp_int(*(const u64 *)a, *(const u64 *)b);
+	const u64 *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
 }
 
 void report(const char *what, const char *arg, struct series *s)

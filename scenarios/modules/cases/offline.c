@@ -5,6 +5,7 @@
  * from there on its use is no bug. Needs memory that can go offline: movablecore=.
  */
 #include <linux/gfp.h>
+#include <linux/io.h>
 #include <linux/kernel.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
@@ -23,7 +24,7 @@ static int set_block(struct page *page, const char *state)
 	char line[80];
 
 	snprintf(line, sizeof(line), "echo %s >/sys/devices/system/memory/memory%lu/state",
-		 state, pfn_to_block_id(page_to_pfn(page)));
+		 state, (unsigned long)page_to_phys(page) / memory_block_size_bytes());
 	return shell(line);
 }
 

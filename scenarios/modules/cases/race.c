@@ -4,6 +4,7 @@
  * find nothing there. Without @bug only one tries.
  */
 #include <linux/atomic.h>
+#include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/err.h>
 #include <linux/gfp.h>

@@ -33,7 +33,7 @@ static bool whole;
 module_param(whole, bool, 0444);
 MODULE_PARM_DESC(whole, "unmap no parts and never map over a mapping: virtio-iommu cannot do that");
 
-static ullong seed = 1;
+static unsigned long long seed = 1;
 module_param(seed, ullong, 0444);
 MODULE_PARM_DESC(seed, "what the threads' chances begin with");
 
