@@ -12,6 +12,7 @@ pub const PACKAGES: &[&str] = &[
     "bison",
     "busybox-static",
     "ca-certificates",
+    "ccache",
     "cpio",
     "flex",
     "gcc",

@@ -182,7 +182,9 @@ impl Env {
         match self.kind {
             Kind::Host => pass(PASSED_ON_HOST),
             Kind::Root { .. } => {
-                let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+                // First the links to ccache: most objects are the same in the next flavour of a kernel.
+                let path =
+                    "/usr/lib/ccache:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
                 variables.push(("PATH", path.into()));
                 variables.push(("HOME", "/root".into()));
             }

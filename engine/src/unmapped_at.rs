@@ -104,6 +104,28 @@ impl fmt::Display for UnmapFacts<'_> {
     }
 }
 
+/// What a device did at an address that an IOMMU refused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It read.
+    Read,
+    /// It wrote.
+    Write,
+    /// The IOMMU does not tell.
+    Unknown,
+}
+
+impl Access {
+    /// The name in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Access::Read => "read",
+            Access::Write => "write",
+            Access::Unknown => "unknown",
+        }
+    }
+}
+
 /// The facts line of an access that an IOMMU refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessFacts<'a> {
@@ -111,8 +133,8 @@ pub struct AccessFacts<'a> {
     pub owner: Owner<'a>,
     /// The address, as far as the IOMMU tells it.
     pub dma: u64,
-    /// Whether it wrote.
-    pub is_write: bool,
+    /// What it did there.
+    pub access: Access,
     /// Where that is in the mapping that has ended; `None`: the IOMMU tells only the page.
     pub into: Option<u64>,
     /// The CPU that heard of it.
@@ -126,7 +148,7 @@ pub struct AccessFacts<'a> {
 impl fmt::Display for AccessFacts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_owner(f, self.owner)?;
-        let access = if self.is_write { "write" } else { "read" };
+        let access = self.access.name();
         write!(f, " [iova={:#x}] [access={access}] ", self.dma)?;
         if let Some(into) = self.into {
             write!(f, "[into={into}] ")?;
@@ -224,7 +246,7 @@ mod tests {
         let facts = AccessFacts {
             owner: OWNER,
             dma: 0xffff_e000,
-            is_write: true,
+            access: Access::Write,
             into: None,
             cpu: 0,
             comm: "swapper",
@@ -234,13 +256,19 @@ mod tests {
         assert_eq!(value(&line, "access"), Some("write"));
         assert_eq!(value(&line, "into"), None);
         let line = AccessFacts {
-            is_write: false,
+            access: Access::Read,
             into: Some(24),
             ..facts
         }
         .to_string();
         assert_eq!(value(&line, "access"), Some("read"));
         assert_eq!(value(&line, "into"), Some("24"));
+        let line = AccessFacts {
+            access: Access::Unknown,
+            ..facts
+        }
+        .to_string();
+        assert_eq!(value(&line, "access"), Some("unknown"));
     }
 
     #[test]

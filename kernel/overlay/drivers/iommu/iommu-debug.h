@@ -24,8 +24,9 @@ struct iommu_debug_run {
  * are being added to; and, if the unmap may fail after all, those before it.
  */
 struct iommu_debug_cleared {
-	struct iommu_debug_run last;
+	/* A run as the first member would have gcc align the whole stack frame. */
 	struct iommu_domain *domain;
+	struct iommu_debug_run last;
 	/* Only with iommu.debug_stale_iotlb=1 */
 	struct iommu_iotlb_gather *gather;
 	unsigned int count;

@@ -37,6 +37,14 @@ enum iommu_debug_device_id {
 	IOMMU_DEBUG_BY_ENDPOINT,
 };
 
+/* What a device did at an address that an IOMMU refused it. */
+enum iommu_debug_access {
+	IOMMU_DEBUG_READ,
+	IOMMU_DEBUG_WRITE,
+	/* The IOMMU does not tell. */
+	IOMMU_DEBUG_ACCESS_UNKNOWN,
+};
+
 #ifdef CONFIG_IOMMU_DEBUG_PAGEALLOC
 DECLARE_STATIC_KEY_FALSE(iommu_debug_origin);
 DECLARE_STATIC_KEY_FALSE(iommu_debug_stale);
@@ -73,7 +81,8 @@ void __iommu_debug_check_object(struct kmem_cache *cache, const void *object,
 				bool is_free);
 void __iommu_debug_driver_unbound(struct device *dev);
 void __iommu_debug_fault(enum iommu_debug_device_id by, unsigned long id,
-			 u64 iova, size_t bytes, bool is_write);
+			 u64 iova, size_t bytes,
+			 enum iommu_debug_access access);
 u64 iommu_debug_now(void);
 void __iommu_debug_flush_end(struct iommu_domain *domain, u64 begun,
 			     dma_addr_t first, dma_addr_t last);
@@ -175,10 +184,10 @@ static inline void iommu_debug_driver_unbound(struct device *dev)
  */
 static inline void iommu_debug_fault(enum iommu_debug_device_id by,
 				     unsigned long id, u64 iova, size_t bytes,
-				     bool is_write)
+				     enum iommu_debug_access access)
 {
 	if (static_branch_unlikely(&iommu_debug_origin))
-		__iommu_debug_fault(by, id, iova, bytes, is_write);
+		__iommu_debug_fault(by, id, iova, bytes, access);
 }
 
 /*
@@ -263,7 +272,7 @@ static inline void iommu_debug_driver_unbound(struct device *dev)
 
 static inline void iommu_debug_fault(enum iommu_debug_device_id by,
 				     unsigned long id, u64 iova, size_t bytes,
-				     bool is_write)
+				     enum iommu_debug_access access)
 {
 }
 

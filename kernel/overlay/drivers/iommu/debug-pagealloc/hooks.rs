@@ -8,12 +8,12 @@ use crate::{
     engine::{
         addr::Pfn,
         report::Event,
-        unmapped_at::{Call, UnmapError}, //
+        unmapped_at::{Access, Call, UnmapError}, //
     },
     origin::{get, Origin},
     origin_report::{self, Memory},
     record::{By, Mapping},
-    unmapped_report::{self, Access, BadUnmap}, //
+    unmapped_report::{self, BadUnmap, Refused}, //
 };
 use kernel::{
     bindings,
@@ -185,7 +185,7 @@ pub(crate) unsafe extern "C" fn __iommu_debug_fault(
     id: usize,
     dma: u64,
     bytes: usize,
-    is_write: bool,
+    access: c_uint,
 ) {
     let Some(origin) = get() else {
         return;
@@ -203,12 +203,16 @@ pub(crate) unsafe extern "C" fn __iommu_debug_fault(
     if origin.is_mapped(id, dma, bytes) {
         return;
     }
-    let access = Access {
+    let refused = Refused {
         dma,
         is_exact: bytes == 1,
-        is_write,
+        access: match access {
+            bindings::iommu_debug_access_IOMMU_DEBUG_READ => Access::Read,
+            bindings::iommu_debug_access_IOMMU_DEBUG_WRITE => Access::Write,
+            _ => Access::Unknown,
+        },
     };
-    unmapped_report::report_access(origin, &access, &ended);
+    unmapped_report::report_access(origin, &refused, &ended);
 }
 
 /// The IOMMU has forgotten what `domain` had at `first` to `last` and was unmapped before `begun`.

@@ -81,28 +81,34 @@ pub(crate) unsafe extern "C" fn __iommu_debug_count_down(
 ) {
     // SAFETY: By the function's requirement.
     let state = unsafe { &mut *cleared };
-    if state.count != 0 {
-        // SAFETY: By the function's requirement.
-        unsafe { count_put_aside(state) };
-    }
     let last = state.last;
     state.last.size = 0;
-    // SAFETY: By the function's requirement.
-    unsafe { count_down(state.domain, last.phys, last.size) };
+    if state.count != 0 {
+        // SAFETY: By the function's requirement.
+        unsafe { count_put_aside(state, last) };
+    } else {
+        // SAFETY: By the function's requirement.
+        unsafe { count_down(state.domain, last.phys, last.size) };
+    }
 }
 
-/// Counts down the runs that were put aside.
+/// Counts down the runs that were put aside, and the last.
 ///
 /// # Safety
 ///
 /// `state.domain` points to a valid domain.
 #[cold]
-unsafe fn count_put_aside(state: &mut bindings::iommu_debug_cleared) {
+unsafe fn count_put_aside(
+    state: &mut bindings::iommu_debug_cleared,
+    last: bindings::iommu_debug_run,
+) {
     for run in state.run.iter().take(state.count as usize) {
         // SAFETY: By the function's requirement.
         unsafe { count_down(state.domain, run.phys, run.size) };
     }
     state.count = 0;
+    // SAFETY: By the function's requirement.
+    unsafe { count_down(state.domain, last.phys, last.size) };
 }
 
 /// The entries that were collected in `cleared` are gone, but the IOMMU may have them cached:

@@ -6,7 +6,7 @@ use crate::{
     engine::{
         addr::Pfn,
         report::{Class, TITLE},
-        unmapped_at::{AccessFacts, Call, UnmapError, UnmapFacts, MEMORY_NOW, UNMAPPED_AT},
+        unmapped_at::{Access, AccessFacts, Call, UnmapError, UnmapFacts, MEMORY_NOW, UNMAPPED_AT},
     },
     origin::Origin,
     origin_report::{end, is_new, mapped_at, now, section, unmapped_at},
@@ -28,11 +28,12 @@ pub(crate) struct BadUnmap {
 }
 
 /// An access that an IOMMU has refused.
-pub(crate) struct Access {
+pub(crate) struct Refused {
     pub(crate) dma: u64,
     /// Whether that is the very address, not only the page.
     pub(crate) is_exact: bool,
-    pub(crate) is_write: bool,
+    /// What it was.
+    pub(crate) access: Access,
 }
 
 /// Reports a bad unmap; `ended` is what has been mapped there, until now or until before.
@@ -82,7 +83,7 @@ pub(crate) fn report_bad_unmap(origin: &Origin, bad: &BadUnmap, ended: Option<&E
 }
 
 /// Reports that a device has used an address after its mapping had ended.
-pub(crate) fn report_access(origin: &Origin, access: &Access, ended: &Ended) {
+pub(crate) fn report_access(origin: &Origin, refused: &Refused, ended: &Ended) {
     let Some(_gate) = enter() else {
         return;
     };
@@ -92,8 +93,8 @@ pub(crate) fn report_access(origin: &Origin, access: &Access, ended: &Ended) {
     if !is_new(origin, device, class, stack.hash(), mapping.stack) {
         return;
     }
-    let into = access.dma.checked_sub(mapping.dma);
-    let into = into.filter(|&into| access.is_exact && into < mapping.size);
+    let into = refused.dma.checked_sub(mapping.dma);
+    let into = into.filter(|&into| refused.is_exact && into < mapping.size);
     if !begin() {
         return;
     }
@@ -102,8 +103,8 @@ pub(crate) fn report_access(origin: &Origin, access: &Access, ended: &Ended) {
         "{}",
         AccessFacts {
             owner: origin.devices.info(u32::from(mapping.device)).owner(),
-            dma: access.dma,
-            is_write: access.is_write,
+            dma: refused.dma,
+            access: refused.access,
             into,
             cpu: cpu(),
             comm: text(&current_comm()),
