@@ -107,7 +107,6 @@ pub const MACHINES: &[Model] = &[
         what: "x86_64, AMD-Vi",
         iommu: Some("amd-iommu,intremap=on"),
         cmdline: &[],
-        config: &["amd-iommu"],
         never_lazy: Some("the driver is strict where AMD-Vi is emulated"),
         ..VTD
     },

@@ -2,7 +2,7 @@
 //! Runs every scenario of `scenarios/` in guests, each with each kernel and machine as a test of its own.
 //!
 //! Tests on machines whose kernels are not those of the default machine are ignored unless asked for, because each
-//! kernel takes minutes to build: `cargo test --test scenarios -- --include-ignored amd_vi`. So are those with the old
+//! kernel takes minutes to build: `cargo test --test scenarios -- --include-ignored arm64`. So are those with the old
 //! kernel, `lts::`.
 //!
 //! Scenarios that can share a boot are booted together by whichever test comes first; the others take their results
@@ -232,6 +232,7 @@ scenarios! {
         misused_again,
         no_memory,
         order3_inner,
+        origin_dma_after_unmap_virtio,
         other_cpu,
         over_unmap_16k,
         own_domain,
@@ -285,12 +286,13 @@ scenarios! {
         mapped_twice,
         nvme_traffic,
         order3_inner,
+        origin_dma_after_unmap_virtio,
         origin_owned,
         own_domain,
         stress_virtio,
         unmap_hole,
         unmap_race;
-    amd_vi Rust "amd-vi" ignore = "its kernel is built for it alone":
+    amd_vi Rust "amd-vi" cfg(test):
         address_zero,
         device_removed,
         domain_gone,
@@ -309,6 +311,7 @@ scenarios! {
         no_memory,
         nvme_traffic,
         order3_inner,
+        origin_dma_after_unmap,
         origin_e1000e,
         origin_nvme,
         origin_object,

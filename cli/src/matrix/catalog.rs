@@ -94,7 +94,7 @@ pub fn place(cell: &Cell) -> (Kind, Flavor, usize, &Cell) {
 pub struct KernelId {
     /// The sanitizer.
     pub flavor: Flavor,
-    /// What else is in its configuration, such as `amd-iommu` or `arm64`; empty for that of the default machine.
+    /// What else is in its configuration, such as `arm64` or `arm64-64k`; empty for that of the default machine.
     pub purpose: String,
 }
 
