@@ -364,6 +364,12 @@ pub struct DriversArgs {
     /// Write the results as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Take results from a file that --json wrote, of any machine, instead of running anything; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "json"])]
+    pub from: Vec<PathBuf>,
+    /// Write the table of docs/drivers.md into this file, between its marks
+    #[arg(long, value_name = "FILE")]
+    pub update: Option<PathBuf>,
     /// The kernel to boot.
     #[command(flatten)]
     pub kernel: KernelArgs,

@@ -3,13 +3,14 @@
 
 pub mod file;
 pub mod judge;
+pub mod markdown;
 pub mod modules;
 pub mod plan;
 pub mod program;
 pub mod table;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use crate::args::{DriversArgs, Switch};
 use crate::boot::{boot, Guest, Host};
@@ -23,6 +24,8 @@ use crate::guest::Plan;
 use crate::host;
 use crate::kernel::{self, Flavor, Kernel};
 use crate::machine::{Model, MACHINES};
+use crate::matrix::run::utc;
+use crate::page;
 use crate::qemu::{self, Machine};
 use crate::run::check_output;
 use crate::stdout;
@@ -54,7 +57,12 @@ pub fn run(exec: &Exec, args: &DriversArgs) -> Result<Exit> {
     }
     let (model, lazy) = (args.machine.machine, args.machine.lazy);
     model.check_lazy(lazy)?;
-    args.json.as_deref().map_or(Ok(()), check_output)?;
+    let mut outputs = [&args.json, &args.update].into_iter().flatten();
+    outputs.try_for_each(|to| check_output(to))?;
+    if !args.from.is_empty() {
+        let results = markdown::read(&args.from)?;
+        return tell(&results, args.update.as_deref());
+    }
     let host = Host::prepare(exec, model)?;
     let spec = args.kernel.spec(args.flavor, model);
     let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
@@ -69,13 +77,41 @@ pub fn run(exec: &Exec, args: &DriversArgs) -> Result<Exit> {
     if exec.dry_run {
         return Ok(Exit::Clean);
     }
+    let results: Vec<CellResult> = all.iter().map(Ran::result).collect();
     if let Some(to) = &args.json {
-        let results: Vec<CellResult> = all.iter().map(Ran::result).collect();
         let json = serde_json::to_string_pretty(&results).unwrap_or_default();
         std::fs::write(to, json + "\n").map_err(io("cannot write", to))?;
     }
+    if let Some(to) = &args.update {
+        update(to, &results)?;
+    }
     stdout::print(&table::of(&all))?;
     Ok(exit(&all))
+}
+
+/// Shows results that there are already. Their exit code tells of failures, but not which kind they were.
+fn tell(results: &[CellResult], page: Option<&Path>) -> Result<Exit> {
+    page.map_or(Ok(()), |to| update(to, results))?;
+    stdout::print(&markdown::of(results))?;
+    let failed = |r: &CellResult| matches!(r.outcome, Outcome::Failed(_));
+    let not_run = |r: &CellResult| matches!(r.outcome, Outcome::NotRun(_));
+    Ok(
+        match (results.iter().any(not_run), results.iter().any(failed)) {
+            (true, _) => Exit::Failed,
+            (false, true) => Exit::Finding,
+            (false, false) => Exit::Clean,
+        },
+    )
+}
+
+fn update(to: &Path, results: &[CellResult]) -> Result<()> {
+    let now = utc(SystemTime::now());
+    let (day, _) = now.split_once('T').unwrap_or((&now, ""));
+    page::update(
+        to,
+        "drivers",
+        &format!("{day}.\n\n{}", markdown::of(results)),
+    )
 }
 
 /// A guest that failed outranks a finding; where nothing could be run, that is told by the exit code as well.

@@ -26,6 +26,7 @@ use crate::kernel::{self, Kernel, KernelSpec};
 use crate::machine::Model;
 use crate::matrix::junit;
 use crate::matrix::run::utc;
+use crate::page;
 use crate::plug;
 use crate::qemu::{self, Machine};
 use crate::run::check_output;
@@ -120,7 +121,7 @@ fn write(args: &MutantsArgs, rows: &[Row], columns: &[Column], kernel: &str) -> 
     if let Some(to) = &args.update {
         let (day, _) = now.split_once('T').unwrap_or((&now, ""));
         let of = format!("{day}, Linux {kernel}, machine `{}`.\n\n", model.name);
-        table::update(to, &(of + &table::markdown(rows, columns)))?;
+        page::update(to, "mutants", &(of + &table::markdown(rows, columns)))?;
     }
     Ok(())
 }

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The table of mutants and columns: for people, for the documentation, and for programs.
 
-use std::fs;
-use std::path::Path;
-
 use crate::cell::{self, CellResult, Kind, Outcome};
-use crate::error::{io, Error, Result};
 use crate::machine::Model;
 
 use super::column::Column;
@@ -157,22 +153,6 @@ pub fn markdown(rows: &[Row], columns: &[Column]) -> String {
     }
     text.push_str(&misses(rows));
     text
-}
-
-/// Where the tables begin and end in a page.
-const MARKS: [&str; 2] = ["<!-- begin mutants -->\n", "<!-- end mutants -->"];
-
-/// Puts the tables between the marks of a page.
-pub fn update(page: &Path, tables: &str) -> Result<()> {
-    let text = fs::read_to_string(page).map_err(io("cannot read", page))?;
-    let [begin, end] = MARKS;
-    let cut = text.split_once(begin);
-    let Some((before, after)) = cut.and_then(|(b, rest)| Some((b, rest.split_once(end)?.1))) else {
-        let error = Error::usage(format!("{} has no place for the tables", page.display()));
-        return Err(error.help(format!("they go between `{}` and `{end}`", begin.trim())));
-    };
-    let text = format!("{before}{begin}\n{tables}{end}{after}");
-    fs::write(page, text).map_err(io("cannot write", page))
 }
 
 /// Why what was missed was missed; the same reason once.

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Pages of the documentation that have a place for results, between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::{io, Error, Result};
+
+/// Puts results where a page has their place.
+pub fn update(page: &Path, name: &str, results: &str) -> Result<()> {
+    let text = fs::read_to_string(page).map_err(io("cannot read", page))?;
+    let (begin, end) = (
+        format!("<!-- begin {name} -->\n"),
+        format!("<!-- end {name} -->"),
+    );
+    let cut = text.split_once(&begin);
+    let Some((before, after)) = cut.and_then(|(b, rest)| Some((b, rest.split_once(&end)?.1)))
+    else {
+        let error = Error::usage(format!("{} has no place for the tables", page.display()));
+        return Err(error.help(format!("they go between `{}` and `{end}`", begin.trim())));
+    };
+    let text = format!("{before}{begin}\n{results}{end}{after}");
+    fs::write(page, text).map_err(io("cannot write", page))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("page.md");
+        fs::write(&page, "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n").unwrap();
+        for text in ["new\n", "newer\n"] {
+            update(&page, "x", text).unwrap();
+            let wanted = format!("a\n<!-- begin x -->\n\n{text}<!-- end x -->\nb\n");
+            assert_eq!(fs::read_to_string(&page).unwrap(), wanted);
+        }
+        let error = update(&page, "y", "").unwrap_err();
+        assert!(
+            error.advice().unwrap().contains("<!-- begin y -->"),
+            "{error}"
+        );
+    }
+}
