@@ -303,5 +303,24 @@ mod tests {
         }
         // In another driver it is not known.
         assert_eq!(ran_with("e1000", &GOOD, &known).exit, Exit::Finding);
+        // The compiler may split functions.
+        for name in ["igb_poll.cold", "igb_poll.part.0"] {
+            let split = finding("object-free-while-mapped", name);
+            assert_eq!(ran_with("igb", &GOOD, &split).known, 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_known_bug_is_known_by_its_place_and_its_facts() {
+        let read = finding("dma-after-unmap", "x").replace("size=0x100", "access=read");
+        let there = read.replace("skb_release_data", "megasas_probe_one.cold");
+        for (log, known) in [
+            (there.clone(), 1),
+            (there.replace("=read", "=write"), 0),
+            (read, 0),
+        ] {
+            let ran = ran_with("megaraid_sas", &GOOD, &log);
+            assert_eq!((ran.known, ran.findings), (known, 1 - known), "{log}");
+        }
     }
 }
