@@ -70,6 +70,8 @@ int case_late_write(struct device *dev, bool bug);
 int case_late_read(struct device *dev, bool bug);
 int case_late_freed(struct device *dev, bool bug);
 int case_late_reused(struct device *dev, bool bug);
+int case_late_remapped(struct device *dev, bool bug);
+int case_late_reported(struct device *dev, bool bug);
 int case_iotlb_fast(struct device *dev, bool bug);
 int case_iotlb_lazy(struct device *dev, bool bug);
 

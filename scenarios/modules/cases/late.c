@@ -5,6 +5,7 @@
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -133,4 +134,67 @@ int case_late_freed(struct device *dev, bool bug)
 int case_late_reused(struct device *dev, bool bug)
 {
 	return late_freed(dev, bug, true);
+}
+
+/*
+ * It writes to an address that leads to something else by then, and for reading only. Mapped
+ * by iommu_map(), of which the sanitizer does not know for whom.
+ */
+int case_late_remapped(struct device *dev, bool bug)
+{
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	struct edu edu;
+	dma_addr_t dma;
+	int ret;
+
+	if (!page)
+		return -ENOMEM;
+	ret = domain ? edu_begin(dev, &edu) : -ENODEV;
+	if (ret)
+		goto free;
+	ret = map_page(dev, page, &dma);
+	if (ret)
+		goto end;
+	edu_write(&edu, dma, BYTES);
+	if (!bug)
+		ret = edu_wait(&edu);
+	unmap_page(dev, dma);
+	if (!ret)
+		ret = iommu_map(domain, dma, page_to_phys(page), PAGE_SIZE, IOMMU_READ, GFP_KERNEL);
+	if (bug)
+		wait_for_fault(&edu);
+	if (!ret)
+		iommu_unmap(domain, dma, PAGE_SIZE);
+end:
+	edu_end(dev, &edu);
+free:
+	__free_page(page);
+	return ret;
+}
+
+/*
+ * What the drivers of AMD-Vi and others call when an IOMMU has refused an access, without an
+ * access: QEMU's AMD-Vi does not tell the address. Without the bug it is mapped still.
+ */
+int case_late_reported(struct device *dev, bool bug)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	dma_addr_t dma;
+	int ret;
+
+	if (!page)
+		return -ENOMEM;
+	ret = domain ? map_page(dev, page, &dma) : -ENODEV;
+	if (ret)
+		goto free;
+	if (!bug)
+		report_iommu_fault(domain, dev, dma + OFFSET, IOMMU_FAULT_WRITE);
+	unmap_page(dev, dma);
+	if (bug)
+		report_iommu_fault(domain, dev, dma + OFFSET, IOMMU_FAULT_WRITE);
+free:
+	__free_page(page);
+	return ret;
 }

@@ -78,6 +78,8 @@ static const struct test {
 	{ "late_read", case_late_read },
 	{ "late_freed", case_late_freed },
 	{ "late_reused", case_late_reused },
+	{ "late_remapped", case_late_remapped },
+	{ "late_reported", case_late_reported },
 	{ "iotlb_fast", case_iotlb_fast },
 	{ "iotlb_lazy", case_iotlb_lazy },
 	{ "unbound", .after = case_unbound },
