@@ -49,6 +49,8 @@ pub struct Driver {
     /// What is not done with it, and why.
     #[serde(default)]
     pub without: BTreeMap<Phase, String>,
+    /// Why the device does not go through an IOMMU, if it does not: on machines where it would have to, it cannot be run.
+    pub bypasses: Option<String>,
     /// Bugs of the driver's that are known and described in `docs/found.md`: their findings are counted apart.
     #[serde(default)]
     pub known: Vec<Known>,
@@ -278,8 +280,13 @@ impl Driver {
     /// Why it cannot be run on a machine, if it cannot.
     pub fn impossible(&self, model: &Model) -> Option<String> {
         let arch = model.arch.name();
-        let here = self.architectures.iter().any(|a| a == arch);
-        (!here).then(|| format!("the kernels for {arch} are built without this driver"))
+        if !self.architectures.iter().any(|a| a == arch) {
+            return Some(format!(
+                "the kernels for {arch} are built without this driver"
+            ));
+        }
+        let bypasses = self.bypasses.as_ref().filter(|_| model.translates());
+        bypasses.map(|why| format!("QEMU's device goes past the IOMMU: {why}"))
     }
 
     /// Why a QEMU cannot run it, if it cannot. `devices`: its answer to `-device help`.
@@ -419,6 +426,11 @@ workload = "net"
         let arm = Model::find("arm64-smmuv3").unwrap();
         assert!(driver.impossible(arm).unwrap().contains("arm64"));
         assert_eq!(driver.impossible(<&Model>::default()), None);
+        let past = parse(&TEXT.replace("workload", "bypasses = \"x\"\nworkload")).unwrap();
+        let why = past.impossible(<&Model>::default()).unwrap();
+        assert_eq!(why, "QEMU's device goes past the IOMMU: x");
+        let passthrough = Model::find("passthrough").unwrap();
+        assert_eq!(past.impossible(passthrough), None);
         let help = "name \"card\", bus PCI\nname \"the-other\", bus PCI, alias \"other\"\n";
         assert_eq!(driver.lacking(help, "7.2"), None);
         assert_eq!(
