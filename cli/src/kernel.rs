@@ -123,7 +123,7 @@ pub fn build(exec: &Exec, _cache: &Cache, env: &Env, spec: &KernelSpec) -> Resul
     let dir = wanted.entry.get_or_make(&what, |dir| {
         let job = Job {
             exec,
-            env,
+            env: &env.with_tree(&wanted.tree),
             spec,
             tree: &wanted.tree,
             dir,

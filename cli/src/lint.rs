@@ -25,6 +25,7 @@ pub fn run(exec: &Exec, args: &CheckArgs) -> Result<Exit> {
     let wanted = args.linux.map(Named::Series);
     let source = source::prepare(exec, &env, wanted.as_ref())?;
     let (tree, _) = tree::patched(exec, &env, &source)?;
+    let env = env.with_tree(&tree);
     let check = Check {
         exec,
         env: &env,

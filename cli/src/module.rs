@@ -118,6 +118,7 @@ pub fn compile(exec: &Exec, env: &Env, kernel: &Kernel, name: &str, copy: &Path)
         kernel.release
     ));
     let make = env
+        .with_tree(&kernel.source)
         .cmd("make")
         .arg("-C")
         .arg(env.inside(&kernel.dir))

@@ -17,8 +17,13 @@ use crate::{bootstrap, extend, host};
 /// Name of the working area inside of a root.
 const WORK: &str = "dmasan";
 
-/// Enters a root: $1 root, $2 folder inside, then the command.
-const ENTER: &str = "r=$1 d=$2; shift 2; mount -t proc proc \"$r/proc\" && \
+/// Where the kernel tree in use is, as commands in a root see it. Trees are folders named by their content; with that
+/// name in the paths nothing that ccache has from one tree would be found for the next.
+const LINUX: &str = "/linux";
+
+/// Enters a root: $1 root, $2 folder inside, $3 kernel tree or nothing, then the command.
+const ENTER: &str = "r=$1 d=$2 t=$3; shift 3; mount -t proc proc \"$r/proc\" && \
+{ [ -z \"$t\" ] || { mkdir -p \"$r/linux\" && mount --bind \"$t\" \"$r/linux\"; }; } && \
 mount --rbind /dev \"$r/dev\" && exec chroot \"$r\" sh -c 'cd \"$0\" && exec \"$@\"' \"$d\" \"$@\"";
 
 /// Variables that are passed on to commands inside.
@@ -50,6 +55,8 @@ pub struct Env {
     work: PathBuf,
     key: Key,
     arch: Arch,
+    /// Host path of the kernel tree that commands see in [`LINUX`].
+    tree: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +100,7 @@ impl Env {
             work,
             key,
             arch: Arch::X86_64,
+            tree: None,
         })
     }
 
@@ -139,7 +147,18 @@ impl Env {
             work,
             key,
             arch,
+            tree: None,
         })
+    }
+
+    /// The same with a kernel tree in a place of its own, where there are mounts of our own.
+    #[must_use]
+    pub fn with_tree(&self, tree: &Path) -> Env {
+        let is_isolated = matches!(self.kind, Kind::Root { isolated: true, .. });
+        Env {
+            tree: is_isolated.then(|| tree.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// A command that runs inside, in the top folder.
@@ -156,6 +175,7 @@ impl Env {
                 .args(["sh", "-c", ENTER, "sh"])
                 .arg(path)
                 .arg(dir)
+                .arg(self.tree.as_deref().unwrap_or(Path::new("")))
                 .arg(prog),
             Kind::Root { path, .. } => Cmd::new("chroot")
                 .arg(path)
@@ -206,6 +226,10 @@ impl Env {
 
     /// The path of a file of the working area as commands inside see it.
     pub fn inside(&self, host: &Path) -> PathBuf {
+        let tree = self.tree.as_deref();
+        if let Some(rest) = tree.and_then(|tree| host.strip_prefix(tree).ok()) {
+            return Path::new(LINUX).join(rest);
+        }
         match &self.kind {
             Kind::Host => host.to_owned(),
             Kind::Root { path, .. } => match host.strip_prefix(path) {
@@ -283,6 +307,7 @@ mod tests {
             kind: Kind::Root { path, isolated },
             key: Key::new("t"),
             arch: Arch::default(),
+            tree: None,
         }
     }
 
@@ -297,6 +322,22 @@ mod tests {
             env.outside("/bin/busybox"),
             Path::new("/c/root/bin/busybox")
         );
+    }
+
+    #[test]
+    fn trees_have_one_place() {
+        let tree = Path::new("/c/root/dmasan/tree/0123/linux");
+        let env = env(true).with_tree(tree);
+        assert_eq!(env.inside(&tree.join("mm")), Path::new("/linux/mm"));
+        let work = Path::new("/c/root/dmasan/kernel");
+        assert_eq!(env.inside(work), Path::new("/dmasan/kernel"));
+        let text = env.cmd("make").to_shell();
+        assert!(
+            text.ends_with(" /c/root / /c/root/dmasan/tree/0123/linux make"),
+            "{text}"
+        );
+        let env = self::env(false).with_tree(tree);
+        assert_eq!(env.inside(tree), Path::new("/dmasan/tree/0123/linux"));
     }
 
     #[test]
