@@ -156,10 +156,10 @@ mod tests {
             let found = offers.iter().find(|o| o.cell.to_string() == cell);
             found.unwrap().impossible.clone()
         };
-        let why = of("driver/nvme/amd-vi+lazy/rust").unwrap();
+        let why = of("driver/nvme/amd-vi+lazy/rust/origin").unwrap();
         assert!(why.contains("strict where AMD-Vi is emulated"), "{why}");
-        assert_eq!(of("driver/nvme/amd-vi/rust"), None);
-        let why = of("driver/igb/arm64-smmuv3/rust").unwrap();
+        assert_eq!(of("driver/nvme/amd-vi/rust/origin"), None);
+        let why = of("driver/igb/arm64-smmuv3/rust/origin").unwrap();
         assert!(why.contains("without this driver"), "{why}");
     }
 }
