@@ -17,6 +17,7 @@ use crate::kernel::Flavor;
 use crate::machine::Model;
 use crate::qemu::{Device, Machine};
 use crate::request::Request;
+use crate::source::SERIES;
 
 /// The file that makes a folder a scenario.
 pub const FILE: &str = "scenario.toml";
@@ -41,6 +42,9 @@ pub struct Scenario {
     /// Machines it is run on, as for `dmasan run --machine`; on the first with all flavours, on others with `rust`.
     #[serde(default = "default_machines")]
     pub machines: Vec<String>,
+    /// Kernel series that it is for, as for `dmasan run --linux`; none: all of them.
+    #[serde(default)]
+    pub linux: Vec<String>,
     /// `false`: iommu.debug_pagealloc=0.
     #[serde(default = "yes")]
     pub debug_pagealloc: bool,
@@ -174,6 +178,16 @@ impl Scenario {
             let told = |e: Error| format!("{e}; {}", e.advice().unwrap_or_default());
             Model::find(name).map_err(told)?;
         }
+        if let Some(series) = scenario
+            .linux
+            .iter()
+            .find(|l| !SERIES.contains(&l.as_str()))
+        {
+            let known = SERIES.join(", ");
+            return Err(format!(
+                "unknown kernel series `{series}`: there are {known}"
+            ));
+        }
         let known = [Flavor::Rust, Flavor::C, Flavor::None].map(Flavor::name);
         match scenario
             .flavors
@@ -220,6 +234,11 @@ impl Scenario {
             _ => self.is_first(model),
         };
         here && self.flavors.iter().any(|f| f == flavor.name())
+    }
+
+    /// Whether it is for kernels of this series.
+    pub fn fits(&self, series: &str) -> bool {
+        self.linux.is_empty() || self.linux.iter().any(|l| l == series)
     }
 
     /// Whether this is the machine that it was written for.
@@ -451,6 +470,14 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
     }
 
     #[test]
+    fn kernels_can_be_chosen() {
+        let all = scenario(TEXT);
+        assert!(SERIES.iter().all(|series| all.fits(series)));
+        let old = scenario(&TEXT.replace("devices", "linux = ['6.12']\ndevices"));
+        assert!(old.fits("6.12") && !old.fits("7.3"));
+    }
+
+    #[test]
     fn errors_are_told() {
         for (text, says) in [
             ("summary = 1", "summary"),
@@ -458,6 +485,7 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
             ("summary = ''\nflavors = []\ncolour = 1", "colour"),
             ("summary = ''\nflavors = []\nmachines = []", "no machine"),
             ("summary = ''\nflavors = []\nmachines = ['vtt']", "`vtd`?"),
+            ("summary = ''\nflavors = []\nlinux = ['7']", "series `7`"),
         ] {
             let e = Scenario::parse("x", Path::new("/"), text).unwrap_err();
             assert!(e.contains(says), "{e}");

@@ -96,6 +96,12 @@ impl Version {
     }
 }
 
+/// The series of a kernel whose `uname -r` this is.
+pub fn series_of(release: &str) -> &str {
+    let mut ends = release.match_indices(['.', '-']).map(|(at, _)| at);
+    &release[..ends.nth(1).unwrap_or(release.len())]
+}
+
 /// An unpacked kernel source, not to be written to.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -352,6 +358,18 @@ mod tests {
         let text = "VERSION = 7\nPATCHLEVEL = 4\nSUBLEVEL = 0\nEXTRAVERSION = -rc1\n";
         assert_eq!(Version::parse(text).unwrap().full, "7.4.0-rc1");
         assert_eq!(Version::parse("all:\n\techo\n"), None);
+    }
+
+    #[test]
+    fn a_release_is_of_a_series() {
+        for (release, series) in [
+            ("6.12.107", "6.12"),
+            ("7.3.4+deb14-amd64", "7.3"),
+            ("7.3-rc1", "7.3"),
+            ("7.3", "7.3"),
+        ] {
+            assert_eq!(series_of(release), series);
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::machine::Model;
 use crate::module;
 use crate::qemu;
 use crate::scenario::{compare, compare_warnings, outside, Kunit, Log, Scenario};
+use crate::source::series_of;
 use crate::verdict;
 
 /// What a guest may take until its first step, on a slow machine.
@@ -38,6 +39,7 @@ pub fn group<'a>(
     model: &Model,
 ) -> Vec<&'a Scenario> {
     let with = all.iter().filter(|s| s.runs(kernel.flavor, model));
+    let with = with.filter(|s| s.fits(series_of(&kernel.release)));
     with.filter(|s| s.shares_boot_with(scenario)).collect()
 }
 

@@ -10,6 +10,7 @@ use crate::matrix::catalog::Offer;
 use crate::mutants;
 use crate::scenario::Scenario;
 use crate::selftests;
+use crate::source::SERIES;
 
 /// What one module takes in a guest, in seconds, roughly.
 const STEP: u64 = 1;
@@ -32,10 +33,10 @@ const MUTANT: u64 = 60;
 /// What a suite of the kernel's takes, once with the sanitizer and perhaps once without, in seconds, roughly.
 const SELFTEST: u64 = 30;
 
-/// Cells of scenarios. A scenario that says nothing of a machine is not asked for there.
+/// Cells of scenarios, of those for the newest kernels. A scenario that says nothing of a machine is not asked for there.
 pub fn of_scenarios(all: &[Scenario]) -> Vec<Offer> {
     let mut offers = Vec::new();
-    for scenario in all {
+    for scenario in all.iter().filter(|s| s.fits(SERIES[0])) {
         // Named by the first of those that share it.
         let boot = all.iter().find(|s| s.shares_boot_with(scenario));
         let boot = boot.map_or(scenario.name.as_str(), |s| s.name.as_str());

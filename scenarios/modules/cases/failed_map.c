@@ -3,6 +3,9 @@
  * iommu_map() that fails half way, because something is mapped there already. What it
  * had mapped until then is taken back, so its pages are free to go; not a bug. With
  * @bug the page that was in the way is freed before it is unmapped.
+ *
+ * VT-d of old kernels warns and says that it has mapped, but leaves there what was in
+ * the way. What it has really mapped is taken back here.
  */
 #include <linux/err.h>
 #include <linux/gfp.h>
@@ -14,22 +17,24 @@
 
 #define IOVA SZ_1M
 #define ORDER 2
+#define TAKEN (IOVA + 2 * PAGE_SIZE)
 #define PROT (IOMMU_READ | IOMMU_WRITE)
 
-static int map_over(struct iommu_domain *domain, struct page *pages)
+/* Whatever iommu_map() says, the page that is in the way has to stay mapped, alone. */
+static int map_over(struct iommu_domain *domain, struct page *pages, struct page *page)
 {
-	int ret = iommu_map(domain, IOVA, page_to_phys(pages), PAGE_SIZE << ORDER, PROT,
-			    GFP_KERNEL);
+	int i, ret;
 
-	if (ret)
-		return 0;
-	iommu_unmap(domain, IOVA, PAGE_SIZE << ORDER);
-	return -EEXIST;
+	ret = iommu_map(domain, IOVA, page_to_phys(pages), PAGE_SIZE << ORDER, PROT,
+			GFP_KERNEL);
+	for (i = 0; !ret && i < 1 << ORDER; i++)
+		if (IOVA + i * PAGE_SIZE != TAKEN)
+			iommu_unmap(domain, IOVA + i * PAGE_SIZE, PAGE_SIZE);
+	return iommu_iova_to_phys(domain, TAKEN) == page_to_phys(page) ? 0 : -EEXIST;
 }
 
 int case_failed_map(struct device *dev, bool bug)
 {
-	unsigned long taken = IOVA + 2 * PAGE_SIZE;
 	struct iommu_domain *domain;
 	struct page *page, *pages;
 	int ret = -ENOMEM;
@@ -43,16 +48,16 @@ int case_failed_map(struct device *dev, bool bug)
 	if (!page || !pages)
 		goto out_free;
 
-	ret = iommu_map(domain, taken, page_to_phys(page), PAGE_SIZE, PROT, GFP_KERNEL);
+	ret = iommu_map(domain, TAKEN, page_to_phys(page), PAGE_SIZE, PROT, GFP_KERNEL);
 	if (ret)
 		goto out_free;
 
-	ret = map_over(domain, pages);
+	ret = map_over(domain, pages, page);
 	if (bug) {
 		__free_page(page);
 		page = NULL;
 	}
-	iommu_unmap(domain, taken, PAGE_SIZE);
+	iommu_unmap(domain, TAKEN, PAGE_SIZE);
 
 out_free:
 	if (pages)

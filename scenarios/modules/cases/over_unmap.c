@@ -25,11 +25,18 @@ static int unmap_first(struct device *dev, struct page *page, unsigned int order
 	if (IS_ERR(domain))
 		return PTR_ERR(domain);
 
+	/* VT-d of old kernels knows only then that there are entries of 2M. */
+	ret = iommu_attach_device(domain, dev);
+	if (ret)
+		goto out_domain;
+
 	ret = iommu_map(domain, IOVA, page_to_phys(page), size, IOMMU_READ | IOMMU_WRITE,
 			GFP_KERNEL);
 	if (!ret && iommu_unmap(domain, IOVA, asked) != size)
 		ret = -EDOM;
+	iommu_detach_device(domain, dev);
 
+out_domain:
 	iommu_domain_free(domain);
 	return ret;
 }
