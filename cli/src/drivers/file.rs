@@ -61,6 +61,9 @@ pub struct Driver {
     pub why_less: Option<String>,
     /// The version of QEMU that brought the device, if that is not long ago.
     pub since: Option<String>,
+    /// Versions of QEMU whose device does not work with the driver, whatever the machine, and why.
+    #[serde(default)]
+    pub broken: BTreeMap<String, String>,
     /// Architectures of whose machines it is known to work.
     #[serde(default = "architectures")]
     pub architectures: Vec<String>,
@@ -291,6 +294,9 @@ impl Driver {
 
     /// Why a QEMU cannot run it, if it cannot. `devices`: its answer to `-device help`.
     pub fn lacking(&self, devices: &str, version: &str) -> Option<String> {
+        if let Some(why) = self.broken.get(version) {
+            return Some(format!("the device of QEMU {version} does not work: {why}"));
+        }
         let models = self
             .devices
             .iter()
@@ -439,6 +445,11 @@ workload = "net"
                 .unwrap(),
             "QEMU 7.2 has no device `card`: it came with QEMU 8.0"
         );
+        let broken = "broken = { \"7.2\" = \"it stops\" }\nworkload";
+        let broken = parse(&TEXT.replace("workload", broken)).unwrap();
+        let why = broken.lacking(help, "7.2").unwrap();
+        assert_eq!(why, "the device of QEMU 7.2 does not work: it stops");
+        assert_eq!(broken.lacking(help, "7.3"), None);
         assert!(parse(TEXT)
             .unwrap()
             .lacking("", "9")
