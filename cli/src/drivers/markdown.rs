@@ -69,7 +69,9 @@ pub fn of(results: &[CellResult]) -> String {
         text.push_str(&format!("| `{name}` | {} |\n", cells.join(" | ")));
     }
     let passed = |wanted: &Column| {
-        let of_column: Vec<_> = results.iter().filter(|r| column(r) == *wanted).collect();
+        let of_column = results.iter().filter(|r| column(r) == *wanted);
+        let possible = |r: &&CellResult| !matches!(r.outcome, Outcome::Impossible(_));
+        let of_column: Vec<_> = of_column.filter(possible).collect();
         let good = of_column.iter().filter(|r| r.outcome == Outcome::Passed);
         format!("{} of {}", good.count(), of_column.len())
     };
@@ -91,9 +93,13 @@ fn reasons(results: &[CellResult]) -> String {
         let (.., title) = column(result);
         let (name, word) = (&result.cell.name, result.outcome.word());
         text.push_str(&format!("\n* `{name}`, {title}: {word}\n\n"));
-        let why = result.outcome.why();
-        // Where the log was is of no use to others.
-        for line in why.lines().filter(|l| !l.starts_with("kernel log: ")) {
+        // Of a crash, what it was; and where the log was is of no use to others.
+        let why = match &result.outcome {
+            Outcome::Failed(wrong) => wrong.clone(),
+            other => vec![other.why()],
+        };
+        let lines = why.iter().filter_map(|w| w.lines().next());
+        for line in lines.filter(|l| !l.starts_with("kernel log: ")) {
             text.push_str(&format!("      {}\n", printable(line)));
         }
     }
@@ -122,11 +128,12 @@ mod tests {
 
     #[test]
     fn machines_are_columns_and_failures_are_told() {
-        let why = vec!["yank: BUG".to_owned(), "kernel log: /x".to_owned()];
+        let why = ["yank: BUG\nand more", "kernel log: /x"].map(str::to_owned);
         let results = [
             result("nvme", "virtio-iommu", false, Outcome::Passed),
-            result("igb", "vtd", true, Outcome::Failed(why)),
+            result("igb", "vtd", true, Outcome::Failed(why.to_vec())),
             result("nvme", "vtd", false, Outcome::Passed),
+            result("ohci", "vtd", true, Outcome::Impossible("old".to_owned())),
         ];
         assert_eq!(
             of(&results),
@@ -135,11 +142,16 @@ mod tests {
 |---|---|---|---|
 | `igb` | · | failed | · |
 | `nvme` | DMA, 33 MiB | · | DMA, 33 MiB |
+| `ohci` | · | impossible | · |
 | **passed** | 1 of 1 | 0 of 1 | 1 of 1 |
 
 * `igb`, `vtd`, lazy, =origin: failed
 
       yank: BUG
+
+* `ohci`, `vtd`, lazy, =origin: impossible
+
+      old
 "
         );
     }
