@@ -19,7 +19,7 @@ net)
 	# Packets of all sizes in both directions, more of them than a ring has; a reader that does not read keeps many of them.
 	work() {
 		ping -q -w 5 -c 2 10.0.2.2 || fail "10.0.2.2 does not answer"
-		for size in 100 300 600 1400; do ping -q -w 5 -c 3 -i 0.1 -s $size 10.0.2.2 || fail "no answer to $size bytes"; done
+		for size in 100 300 600 1400; do ping -q -w 5 -c 20 -i 0.02 -s $size 10.0.2.2 || fail "no answer to $size bytes"; done
 		nc -w 5 $peer 19 </dev/null | sleep 60 &
 		usleep 500000
 		timeout 20 nc -w 5 $peer 19 </dev/null | head -c 1500000 | md5sum

@@ -29,9 +29,10 @@ struct Content {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
-    /// Class of the finding.
+    /// Class of the finding; or what DMA_API_DEBUG complains of, as in the table.
     pub class: String,
-    /// A function that the finding names.
+    /// A function that the finding names, or how its name begins; a complaint names none.
+    #[serde(default)]
     pub symbol: String,
     /// What it is.
     pub why: String,
