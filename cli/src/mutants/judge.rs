@@ -189,7 +189,7 @@ fn kind(line: &str) -> &'static str {
         ("wrong function", "function"),
         ("different direction", "direction"),
         ("has not allocated", "not mapped"),
-        ("map error not checked", "error not checked"),
+        ("failed to check map error", "error not checked"),
         ("sync", "sync"),
     ];
     let found = KINDS.into_iter().find(|(text, _)| line.contains(text));
@@ -269,6 +269,8 @@ mod tests {
         };
         assert!(marks("size").know_complaint(&found[0].1));
         assert!(!marks("function").know_complaint(&found[0].1));
+        let other = "device driver failed to check map error[device address=0x1] [size=192 bytes]";
+        assert!(marks("error not checked").know_complaint(other));
     }
 
     #[test]
