@@ -14,7 +14,8 @@
 #define PAGES 4
 
 #if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
-MODULE_IMPORT_NS("DMA_BUF");
+/* MODULE_IMPORT_NS() wants it without quotes in old kernels. */
+MODULE_INFO(import_ns, "DMA_BUF");
 
 struct buffer {
 	struct page *pages[PAGES];
