@@ -89,6 +89,9 @@ pub struct Known {
     /// Facts that each has.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
+    /// Whether it leaves memory mapped for good, so that nobody can tell by the counts whether something else does.
+    #[serde(default)]
+    pub leaves: bool,
     /// Its heading in `docs/found.md`.
     pub found: String,
 }
