@@ -23,7 +23,7 @@ const LINUX: &str = "/linux";
 
 /// Enters a root: $1 root, $2 folder inside, $3 kernel tree or nothing, then the command.
 const ENTER: &str = "r=$1 d=$2 t=$3; shift 3; mount -t proc proc \"$r/proc\" && \
-{ [ -z \"$t\" ] || { mkdir -p \"$r/linux\" && mount --bind \"$t\" \"$r/linux\"; }; } && \
+{ [ -z \"$t\" ] || mount --bind \"$t\" \"$r/linux\"; } && \
 mount --rbind /dev \"$r/dev\" && exec chroot \"$r\" sh -c 'cd \"$0\" && exec \"$@\"' \"$d\" \"$@\"";
 
 /// Variables that are passed on to commands inside.
@@ -137,6 +137,7 @@ impl Env {
         let key = bootstrap::key().with("installed", status);
         if !exec.dry_run {
             make_dir(exec, &work)?;
+            make_dir(exec, &path.join(LINUX.trim_start_matches('/')))?;
             copy_resolver(&path);
             if !isolated {
                 bootstrap::stand_ins(exec, &path)?;
