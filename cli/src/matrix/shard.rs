@@ -26,34 +26,53 @@ impl Shard {
     /// All in one.
     pub const WHOLE: Shard = Shard { index: 1, count: 1 };
 
-    /// Its part of all groups. They are put in a row, kernel by kernel, and the row is cut into pieces of the same weight;
-    /// so few hosts need the same kernel. Looks at nothing but the groups.
+    /// Its part of all groups. They are put in a row, kernel by kernel, and the row is cut so that the host with the most to do
+    /// has as little as possible; so few hosts need the same kernel. Looks at nothing but the groups.
     pub fn part(self, groups: &[Group]) -> Vec<&Group> {
-        let mut row: Vec<(Option<KernelId>, usize)> = groups.iter().map(kernel).zip(0..).collect();
-        row.sort_by(|(kernel, i), (other, j)| {
-            (kernel, &groups[*i].boot).cmp(&(other, &groups[*j].boot))
-        });
-        let mut seen = None;
-        let mut cost = |(kernel, i): &(Option<KernelId>, usize)| {
-            let new = kernel.is_some() && seen != *kernel;
-            seen = kernel.clone();
-            groups[*i].weight + if new { KERNEL } else { 0 }
-        };
-        let costs: Vec<u64> = row.iter().map(&mut cost).collect();
-        let all = costs.iter().sum::<u64>().max(1);
-        let mut before = 0;
-        let mut mine = Vec::new();
-        for ((_, i), cost) in row.iter().zip(costs) {
-            // Where its middle lies.
-            let at = (2 * before + cost) * self.count as u64 / (2 * all);
-            before += cost;
-            if at.min(self.count as u64 - 1) + 1 == self.index as u64 {
-                mine.push(*i);
+        let mut order: Vec<usize> = (0..groups.len()).collect();
+        order.sort_by_cached_key(|i| (kernel(&groups[*i]), &groups[*i].boot));
+        let row: Vec<_> = order
+            .iter()
+            .map(|i| (kernel(&groups[*i]), groups[*i].weight))
+            .collect();
+        // What one host would do is enough, and nothing is too little.
+        let (mut low, mut high) = (0, row.iter().map(|(_, weight)| weight + KERNEL).sum());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match cut(&row, self.count, middle) {
+                Some(_) => high = middle,
+                None => low = middle + 1,
             }
         }
+        let hosts = cut(&row, self.count, high).unwrap_or_default();
+        let here = order.iter().zip(hosts);
+        let here = here.filter(|(_, host)| host + 1 == self.index);
+        let mut mine: Vec<usize> = here.map(|(i, _)| *i).collect();
         mine.sort_unstable();
         mine.into_iter().map(|i| &groups[i]).collect()
     }
+}
+
+/// The host of each item of a row of kernels and weights, if none does more than `most`; `None` if so many hosts are too few.
+fn cut(row: &[(Option<KernelId>, u64)], count: usize, most: u64) -> Option<Vec<usize>> {
+    let (mut host, mut load, mut has) = (0, 0, &None);
+    let mut hosts = Vec::with_capacity(row.len());
+    for (kernel, weight) in row {
+        let cost = |has: &Option<KernelId>| match kernel.is_some() && has != kernel {
+            true => weight + KERNEL,
+            false => *weight,
+        };
+        if load + cost(has) > most {
+            (host, load, has) = (host + 1, 0, &None);
+        }
+        load += cost(has);
+        has = kernel;
+        if host == count || load > most {
+            return None;
+        }
+        hosts.push(host);
+    }
+    Some(hosts)
 }
 
 /// The kernel that a group needs. What cannot be run weighs nothing, and needs none.
@@ -168,7 +187,7 @@ mod tests {
         };
         let loads: Vec<u64> = shards.iter().map(seconds).collect();
         let (least, most) = (loads.iter().min().unwrap(), loads.iter().max().unwrap());
-        assert!(most - least <= most / 8, "{loads:?}");
+        assert!(most - least <= 2 * KERNEL, "{loads:?}");
     }
 
     #[test]
