@@ -25,9 +25,8 @@ const LEFT_OUT: &[&str] = &[
     "path-include=/usr/src/rustc-*/library/*",
 ];
 
-/// How ccache is set up. It is beside the builds, goes with them, and is filled by four or five of them. Flavours of a
-/// kernel are built in folders of different names, which is no reason to compile anew: only the debug information
-/// has that name, as the folder of files that have none themselves.
+/// How ccache is set up. It is beside the builds and goes with them. Each kernel is built in a folder of another name, which
+/// is no reason to compile anew: only debug information has that name, as the folder of files that have none themselves.
 const CCACHE: &str = "cache_dir = /dmasan/ccache\nmax_size = 3G\nhash_dir = false\n";
 
 /// Packages in the finished root, for the progress bar; each is fetched, unpacked and set up.

@@ -3,8 +3,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::error::{io, Error, Result};
+use crate::matrix::run::utc;
+
+/// The day of results, in UTC.
+pub fn today() -> String {
+    let now = utc(SystemTime::now());
+    now.split('T').next().unwrap_or_default().to_owned()
+}
 
 /// Puts results where a page has their place.
 pub fn update(page: &Path, name: &str, results: &str) -> Result<()> {

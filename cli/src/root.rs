@@ -203,7 +203,7 @@ impl Env {
         match self.kind {
             Kind::Host => pass(PASSED_ON_HOST),
             Kind::Root { .. } => {
-                // First the links to ccache: most objects are the same in the next flavour of a kernel.
+                // First the links to ccache: most objects stay the same when somebody changes a kernel.
                 let path =
                     "/usr/lib/ccache:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
                 variables.push(("PATH", path.into()));

@@ -313,6 +313,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_known_bug_leaves_mapped_is_no_news() {
+        let mut more = GOOD;
+        more[4] = "counts 10 12 0";
+        let mut fewer = GOOD;
+        fewer[4] = "counts 10 9 0";
+        let known = finding("unbind-leak", "virtscsi_kick_event.isra.0");
+        for (driver, answers, log, exit) in [
+            ("virtio-scsi", &more, known.as_str(), Exit::Clean),
+            // The bug was not seen, so something else has left it; nor does it unmap what was there before.
+            ("virtio-scsi", &more, "", Exit::Finding),
+            ("virtio-scsi", &fewer, &known, Exit::Finding),
+            // Its bug leaves nothing.
+            (
+                "igb",
+                &more,
+                &finding("object-free-while-mapped", "igb_poll"),
+                Exit::Finding,
+            ),
+        ] {
+            let ran = ran_with(driver, answers, log);
+            assert_eq!(ran.exit, exit, "{driver}: {:?}", ran.outcome);
+        }
+    }
+
+    #[test]
     fn a_known_bug_is_known_by_its_place_and_its_facts() {
         let read = finding("dma-after-unmap", "x").replace("size=0x100", "access=read");
         let there = read.replace("skb_release_data", "megasas_probe_one.cold");

@@ -10,7 +10,7 @@ pub mod program;
 pub mod table;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::args::{DriversArgs, Switch};
 use crate::boot::{boot, Guest, Host};
@@ -24,7 +24,6 @@ use crate::guest::Plan;
 use crate::host;
 use crate::kernel::{self, Flavor, Kernel};
 use crate::machine::{Model, MACHINES};
-use crate::matrix::run::utc;
 use crate::page;
 use crate::qemu::{self, Machine};
 use crate::run::check_output;
@@ -105,13 +104,8 @@ fn tell(results: &[CellResult], page: Option<&Path>) -> Result<Exit> {
 }
 
 fn update(to: &Path, results: &[CellResult]) -> Result<()> {
-    let now = utc(SystemTime::now());
-    let (day, _) = now.split_once('T').unwrap_or((&now, ""));
-    page::update(
-        to,
-        "drivers",
-        &format!("{day}.\n\n{}", markdown::of(results)),
-    )
+    let tables = format!("{}.\n\n{}", page::today(), markdown::of(results));
+    page::update(to, "drivers", &tables)
 }
 
 /// A guest that failed outranks a finding; where nothing could be run, that is told by the exit code as well.
@@ -156,11 +150,8 @@ pub fn cells(driver: &Driver) -> Vec<Cell> {
 pub fn impossible(driver: &Driver, cell: &Cell) -> Option<String> {
     let model = cell.model().ok()?;
     let never = || {
-        let why = model.never_lazy.filter(|_| cell.lazy)?;
-        let name = model.name;
-        Some(format!(
-            "--lazy makes no difference on the machine `{name}`: {why}"
-        ))
+        let error = model.check_lazy(cell.lazy).err()?;
+        Some(format!("{error}: {}", error.advice().unwrap_or_default()))
     };
     driver.impossible(model).or_else(never)
 }

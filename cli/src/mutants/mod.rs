@@ -109,17 +109,17 @@ fn write(args: &MutantsArgs, rows: &[Row], columns: &[Column], kernel: &str) -> 
     if let Some(to) = &args.json {
         put(to, store::to_json(rows, model.name, kernel))?;
     }
-    let now = utc(SystemTime::now());
     if let Some(to) = &args.junit {
         let of_row = |row: &Row| {
             let cells = row.cells.iter().map(|c| c.result(&row.mutant, model));
             cells.collect::<Vec<_>>()
         };
         let results: Vec<CellResult> = rows.iter().flat_map(of_row).collect();
+        let now = utc(SystemTime::now());
         put(to, junit::cells("dmasan mutants", &now, &results))?;
     }
     if let Some(to) = &args.update {
-        let (day, _) = now.split_once('T').unwrap_or((&now, ""));
+        let day = page::today();
         let of = format!("{day}, Linux {kernel}, machine `{}`.\n\n", model.name);
         page::update(to, "mutants", &(of + &table::markdown(rows, columns)))?;
     }
