@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 page=docs/benchmarks.md
 out=$(mktemp)
-trap 'rm -f "$out" "$out.page"' EXIT
+trap 'rm -f "$out"' EXIT
 cargo build --release --locked
 
 measure() {
@@ -18,14 +18,7 @@ measure() {
 		echo
 		cat "$out"
 		case $name in map | alloc | origin) ;; *) machine ;; esac
-	} >"$out.page"
-	# The part between the marks of this name is replaced.
-	awk -v name="$name" -v text="$out.page" '
-		$0 == "<!-- end " name " -->" { skip = 0 }
-		!skip { print }
-		$0 == "<!-- begin " name " -->" { while ((getline line < text) > 0) print line; skip = 1 }
-	' "$page" >"$out"
-	cat "$out" >"$page"
+	} | sh ci/page.sh "$page" "$name"
 	echo "=== $name took $(($(date +%s) - begin)) s"
 }
 

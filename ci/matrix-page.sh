@@ -6,7 +6,6 @@
 #   ci/matrix-page.sh                   # the page alone, from docs/matrix-*.json
 set -eu
 cd "$(dirname "$0")/.."
-page=docs/matrix.md
 cargo build --locked -p dmasan
 dmasan=target/debug/dmasan
 tier=${1:-none}
@@ -19,14 +18,9 @@ full) "$dmasan" matrix --json docs/matrix-full.json "$@" || [ $? -ne 2 ] ;;
 *) echo "tiers are: smoke full" >&2; exit 2 ;;
 esac
 text=$(mktemp)
-trap 'rm -f "$text" "$text.page"' EXIT
+trap 'rm -f "$text"' EXIT
 for tier in smoke full; do
 	[ -e "docs/matrix-$tier.json" ] || continue
 	"$dmasan" matrix merge "docs/matrix-$tier.json" --markdown "$text" >/dev/null || [ $? -ne 2 ]
-	awk -v tier="$tier" -v text="$text" '
-		$0 == "<!-- end " tier " -->" { skip = 0 }
-		!skip { print }
-		$0 == "<!-- begin " tier " -->" { while ((getline line < text) > 0) print line; skip = 1 }
-	' "$page" >"$text.page"
-	cat "$text.page" >"$page"
+	sh ci/page.sh docs/matrix.md "$tier" <"$text"
 done

@@ -3,7 +3,7 @@
 //!
 //! Tests on machines whose kernels are not those of the default machine are ignored unless asked for, because each
 //! kernel takes minutes to build: `cargo test --test scenarios -- --include-ignored arm64`. So are those with the old
-//! kernel, `lts::`.
+//! kernel, `lts`.
 //!
 //! Scenarios that can share a boot are booted together by whichever test comes first; the others take their results
 //! from it. Guests run one after the other. What is missing (kernel, QEMU) makes the tests fail, never pass.
@@ -36,6 +36,9 @@ struct Lab {
 
 /// A kernel series, if not the newest.
 type Linux = Option<&'static str>;
+
+const NEWEST: Linux = None;
+const LTS: Linux = Some("6.12");
 
 fn lab() -> &'static Mutex<Lab> {
     static LAB: OnceLock<Mutex<Lab>> = OnceLock::new();
@@ -137,36 +140,45 @@ fn name(test: &str) -> String {
     test.replace('_', "-")
 }
 
+/// Every scenario, with each of its flavours and machines, has a test. With the old kernel, on the default machine, as
+/// on others it crashes: `docs/lts.md`.
+#[test]
+fn none_is_forgotten() {
+    let tested = tested();
+    for scenario in Scenario::all(&folder()).unwrap() {
+        for flavor in [Flavor::Rust, Flavor::C, Flavor::None] {
+            for model in MACHINES.iter().filter(|m| scenario.runs(flavor, m)) {
+                let of = |linux| (linux, flavor.name(), model.name, scenario.name.clone());
+                let default = flavor == Flavor::Rust && model.name == <&Model>::default().name;
+                let new = scenario.fits(SERIES[0]).then(|| of(NEWEST));
+                let old = (default && scenario.fits("6.12")).then(|| of(LTS));
+                for wanted in new.into_iter().chain(old) {
+                    assert!(tested.contains(&wanted), "no test runs {wanted:?}");
+                }
+            }
+        }
+    }
+}
+
 macro_rules! scenarios {
-    ($($module:ident $flavor:ident $machine:literal $attr:meta: $($test:ident),+;)+) => {
+    ($($module:ident $flavor:ident $linux:ident $machine:literal $attr:meta: $($test:ident),+;)+) => {
         $(mod $module {
             use super::*;
             $(
                 #[$attr]
                 #[test]
-                fn $test() { check(&name(stringify!($test)), None, Flavor::$flavor, $machine) }
+                fn $test() { check(&name(stringify!($test)), $linux, Flavor::$flavor, $machine) }
             )+
         })+
 
-        /// Every scenario, with each of its flavours and machines, has a test here.
-        #[test]
-        fn none_is_forgotten() {
-            let tested = [$($((Flavor::$flavor.name(), $machine, name(stringify!($test)))),+),+];
-            let all = Scenario::all(&folder()).unwrap();
-            for scenario in all.iter().filter(|s| s.fits(SERIES[0])) {
-                for flavor in [Flavor::Rust, Flavor::C, Flavor::None] {
-                    for model in MACHINES.iter().filter(|m| scenario.runs(flavor, m)) {
-                        let all = (flavor.name(), model.name, scenario.name.clone());
-                        assert!(tested.contains(&all), "no test runs {all:?}");
-                    }
-                }
-            }
+        fn tested() -> Vec<(Linux, &'static str, &'static str, String)> {
+            vec![$($(($linux, Flavor::$flavor.name(), $machine, name(stringify!($test)))),+),+]
         }
     };
 }
 
 scenarios! {
-    rust Rust "vtd" cfg(test):
+    rust Rust NEWEST "vtd" cfg(test):
         address_zero,
         ahci_isa_bridge,
         bad_parameter,
@@ -217,11 +229,11 @@ scenarios! {
         stale_iotlb_off,
         stress,
         vmalloc;
-    rust_vtd_scalable Rust "vtd-scalable" cfg(test):
+    rust_vtd_scalable Rust NEWEST "vtd-scalable" cfg(test):
         edu_page;
-    rust_vtd_first_level Rust "vtd-first-level" cfg(test):
+    rust_vtd_first_level Rust NEWEST "vtd-first-level" cfg(test):
         edu_page;
-    rust_virtio_iommu Rust "virtio-iommu" cfg(test):
+    rust_virtio_iommu Rust NEWEST "virtio-iommu" cfg(test):
         device_removed,
         domain_gone,
         domain_gone_reused,
@@ -239,19 +251,20 @@ scenarios! {
         over_unmap_16k,
         own_domain,
         reused_while_mapped,
+        stale_iotlb,
         stress_virtio,
         unmap_hole,
         unmap_race,
         vmalloc;
-    rust_passthrough Rust "passthrough" cfg(test):
+    rust_passthrough Rust NEWEST "passthrough" cfg(test):
         origin_bad_unmap_passthrough,
         origin_object_passthrough,
         passthrough;
-    rust_no_iommu Rust "none" cfg(test):
+    rust_no_iommu Rust NEWEST "none" cfg(test):
         no_iommu,
         origin_no_iommu,
         origin_swiotlb;
-    arm64_smmuv3 Rust "arm64-smmuv3" ignore = "its kernel is built for it alone":
+    arm64_smmuv3 Rust NEWEST "arm64-smmuv3" ignore = "its kernel is built for it alone":
         device_removed,
         domain_gone,
         domain_gone_reused,
@@ -278,9 +291,10 @@ scenarios! {
         own_domain,
         reused_while_mapped,
         sg_segment,
+        stale_iotlb,
         stress_virtio,
         vmalloc;
-    arm64_virtio_iommu Rust "arm64-virtio-iommu" ignore = "its kernel is built for it alone":
+    arm64_virtio_iommu Rust NEWEST "arm64-virtio-iommu" ignore = "its kernel is built for it alone":
         device_removed,
         e1000e_traffic,
         edu_page,
@@ -292,10 +306,11 @@ scenarios! {
         origin_dma_after_unmap_virtio,
         origin_owned,
         own_domain,
+        stale_iotlb,
         stress_virtio,
         unmap_hole,
         unmap_race;
-    amd_vi Rust "amd-vi" cfg(test):
+    amd_vi Rust NEWEST "amd-vi" cfg(test):
         address_zero,
         device_removed,
         domain_gone,
@@ -325,9 +340,10 @@ scenarios! {
         own_domain,
         reused_while_mapped,
         sg_segment,
+        stale_iotlb,
         stress_virtio,
         vmalloc;
-    arm64_smmuv3_64k Rust "arm64-smmuv3-64k" ignore = "its kernel is built for it alone":
+    arm64_smmuv3_64k Rust NEWEST "arm64-smmuv3-64k" ignore = "its kernel is built for it alone":
         device_removed,
         domain_gone,
         e1000e_traffic,
@@ -342,13 +358,13 @@ scenarios! {
         reused_while_mapped,
         sg_segment,
         vmalloc;
-    arm64_virtio_iommu_64k Rust "arm64-virtio-iommu-64k" ignore = "its kernel is built for it alone":
+    arm64_virtio_iommu_64k Rust NEWEST "arm64-virtio-iommu-64k" ignore = "its kernel is built for it alone":
         device_removed,
         e1000e_traffic,
         iommu_page_smaller,
         kunit,
         nvme_traffic;
-    c C "vtd" cfg(test):
+    c C NEWEST "vtd" cfg(test):
         address_zero,
         device_removed,
         domain_gone_reused,
@@ -375,48 +391,14 @@ scenarios! {
         sg_segment,
         stress_reference,
         vmalloc;
-    c_virtio_iommu C "virtio-iommu" cfg(test):
+    c_virtio_iommu C NEWEST "virtio-iommu" cfg(test):
         last_address,
         over_unmap_16k,
         unmap_hole,
         unmap_race;
-    none None "vtd" cfg(test):
+    none None NEWEST "vtd" cfg(test):
         option_off;
-}
-
-macro_rules! lts {
-    ($($module:ident $machine:literal: $($test:ident),+;)+) => {
-        mod lts {
-            use super::*;
-            $(mod $module {
-                use super::*;
-                $(
-                    #[ignore = "its kernel is built for it alone"]
-                    #[test]
-                    fn $test() { check(&name(stringify!($test)), Some("6.12"), Flavor::Rust, $machine) }
-                )+
-            })+
-        }
-
-        /// Every scenario of the default machine that is for the old kernel has a test with it. On others it crashes:
-        /// `docs/lts.md`.
-        #[test]
-        fn none_is_forgotten_of_the_old_kernel() {
-            let all = [$($(($machine, name(stringify!($test)))),+),+];
-            let model = <&Model>::default();
-            let tested = all.iter().filter(|(machine, _)| *machine == model.name);
-            let mut tested: Vec<_> = tested.map(|(_, name)| name.clone()).collect();
-            tested.sort();
-            let all = Scenario::all(&folder()).unwrap();
-            let wanted = all.iter().filter(|s| s.runs(Flavor::Rust, model) && s.fits("6.12"));
-            let wanted: Vec<_> = wanted.map(|s| s.name.clone()).collect();
-            assert_eq!(tested, wanted);
-        }
-    };
-}
-
-lts! {
-    vtd "vtd":
+    lts Rust LTS "vtd" ignore = "its kernel is built for it alone":
         address_zero,
         ahci_isa_bridge,
         bad_parameter,
@@ -467,7 +449,7 @@ lts! {
         stale_iotlb_off,
         stress_lts,
         vmalloc;
-    virtio_iommu "virtio-iommu":
+    lts_virtio_iommu Rust LTS "virtio-iommu" ignore = "its kernel is built for it alone":
         edu_page,
         origin_dma_after_unmap_virtio;
 }

@@ -3,8 +3,7 @@
 //! them that are broken on purpose have to be refused.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::{env, fs};
 
 use jsonschema::Validator;
@@ -12,11 +11,18 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{json, Value};
 
+#[path = "../../schema.rs"]
+mod schema;
+
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let folder = env::args().nth(1).ok_or("usage: FOLDER with job files")?;
-    let schema: Value = serde_json::from_str(&fs::read_to_string(schema()?)?)?;
+    // A package that validates workflows has it.
+    let schema = schema::find(MANIFEST, "wrkflw-parser", "src/github-workflow.json")?;
+    let schema: Value = serde_json::from_str(&fs::read_to_string(schema)?)?;
     let validator = jsonschema::options().build(&schema)?;
     let (mut workflows, mut jobs) = (0, 0);
     for entry in fs::read_dir(folder)? {
@@ -168,24 +174,4 @@ fn first_job(file: &Value) -> String {
     jobs.map(|(name, _)| name.clone())
         .next()
         .unwrap_or_default()
-}
-
-/// The schema, in the sources of a package that validates workflows.
-fn schema() -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").ok_or("this is run by cargo")?;
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let out = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .args(["--features", "schema", "--manifest-path", manifest])
-        .output()?;
-    if !out.status.success() {
-        return Err(String::from_utf8_lossy(&out.stderr).into());
-    }
-    let metadata: Value = serde_json::from_slice(&out.stdout)?;
-    let packages = metadata["packages"].as_array().into_iter().flatten();
-    let package = packages
-        .filter(|package| package["name"] == "wrkflw-parser")
-        .find_map(|package| package["manifest_path"].as_str())
-        .ok_or("cargo does not know the package with the schema")?;
-    Ok(Path::new(package).with_file_name("src/github-workflow.json"))
 }

@@ -84,66 +84,24 @@ int case_late_read(struct device *dev, bool bug)
 	return ret;
 }
 
-/*
- * It writes to a page that is free by then, or, with @reuse, somebody else's. Inline, so
- * that each case has its own place in the code: a bug is reported once.
- */
-static __always_inline int late_freed(struct device *dev, bool bug, bool reuse)
-{
-	struct page *page = alloc_page(GFP_KERNEL);
-	struct edu edu;
-	dma_addr_t dma;
-	int ret;
-
-	if (!page)
-		return -ENOMEM;
-	ret = edu_begin(dev, &edu);
-	if (ret)
-		goto free;
-	ret = map_page(dev, page, &dma);
-	if (ret)
-		goto end;
-	edu_write(&edu, dma, BYTES);
-	if (!bug)
-		ret = edu_wait(&edu);
-	unmap_page(dev, dma);
-	if (reuse) {
-		page = free_and_get_again(page, 0);
-		if (!page)
-			ret = -EAGAIN;
-	} else {
-		__free_page(page);
-		page = NULL;
-	}
-	/* Whatever became of the page, the device must not be left at work. */
-	if (bug)
-		ret = wait_for_fault(&edu) ?: ret;
-end:
-	edu_end(dev, &edu);
-free:
-	if (page)
-		__free_page(page);
-	return ret;
-}
-
-int case_late_freed(struct device *dev, bool bug)
-{
-	return late_freed(dev, bug, false);
-}
-
-int case_late_reused(struct device *dev, bool bug)
-{
-	return late_freed(dev, bug, true);
-}
+/* What becomes of memory before its device has written to it. */
+enum fate {
+	FREED,
+	/* Somebody else's. */
+	REUSED,
+	/* Its address leads to something else, for reading only: mapped not by the DMA API. */
+	REMAPPED,
+};
 
 /*
- * It writes to an address that leads to something else by then, and for reading only. Mapped
- * by iommu_map(), of which the sanitizer does not know for whom.
+ * It writes to a page. Inlined, so that each case has its own place in the code: a bug is
+ * reported once.
  */
-int case_late_remapped(struct device *dev, bool bug)
+static __always_inline int move_to_page(struct device *dev, bool bug, enum fate fate)
 {
 	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	bool mapped = false;
 	struct edu edu;
 	dma_addr_t dma;
 	int ret;
@@ -160,17 +118,47 @@ int case_late_remapped(struct device *dev, bool bug)
 	if (!bug)
 		ret = edu_wait(&edu);
 	unmap_page(dev, dma);
-	if (!ret)
-		ret = iommu_map(domain, dma, page_to_phys(page), PAGE_SIZE, IOMMU_READ, GFP_KERNEL);
+	switch (fate) {
+	case FREED:
+		__free_page(page);
+		page = NULL;
+		break;
+	case REUSED:
+		page = free_and_get_again(page, 0);
+		ret = page ? ret : -EAGAIN;
+		break;
+	case REMAPPED:
+		ret = ret ?: iommu_map(domain, dma, page_to_phys(page), PAGE_SIZE, IOMMU_READ,
+				       GFP_KERNEL);
+		mapped = !ret;
+		break;
+	}
+	/* Whatever became of the page, the device must not be left at work. */
 	if (bug)
-		wait_for_fault(&edu);
-	if (!ret)
+		ret = wait_for_fault(&edu) ?: ret;
+	if (mapped)
 		iommu_unmap(domain, dma, PAGE_SIZE);
 end:
 	edu_end(dev, &edu);
 free:
-	__free_page(page);
+	if (page)
+		__free_page(page);
 	return ret;
+}
+
+int case_late_freed(struct device *dev, bool bug)
+{
+	return move_to_page(dev, bug, FREED);
+}
+
+int case_late_reused(struct device *dev, bool bug)
+{
+	return move_to_page(dev, bug, REUSED);
+}
+
+int case_late_remapped(struct device *dev, bool bug)
+{
+	return move_to_page(dev, bug, REMAPPED);
 }
 
 /*
