@@ -49,8 +49,8 @@ pub struct Driver {
     /// What is not done with it, and why.
     #[serde(default)]
     pub without: BTreeMap<Phase, String>,
-    /// Why the device does not go through an IOMMU, if it does not: on machines where it would have to, it cannot be run.
-    pub bypasses: Option<String>,
+    /// Why the device does not work behind an IOMMU, if it does not: it is run only where nothing is translated.
+    pub untranslated: Option<String>,
     /// Bugs of the driver's that are known and described in `docs/found.md`: their findings are counted apart.
     #[serde(default)]
     pub known: Vec<Known>,
@@ -86,9 +86,6 @@ pub struct Known {
     /// Functions that are all in the stacks of each, likewise.
     #[serde(default)]
     pub through: Vec<String>,
-    /// Facts that each has.
-    #[serde(default)]
-    pub facts: BTreeMap<String, String>,
     /// Whether it leaves memory mapped for good, so that nobody can tell by the counts whether something else does.
     #[serde(default)]
     pub leaves: bool,
@@ -103,11 +100,9 @@ impl Known {
         let has = |name: &String| finding.frames().any(|f| is(&f.site, name));
         let at = |name: &String| finding.site.as_ref().is_some_and(|s| is(s, name));
         let class = finding.class.as_str();
-        let mut facts = self.facts.iter();
         self.classes.iter().any(|c| c == class)
             && self.at.iter().all(at)
             && self.through.iter().all(has)
-            && facts.all(|(key, value)| finding.facts.value(key) == Some(value))
     }
 }
 
@@ -291,8 +286,8 @@ impl Driver {
                 "the kernels for {arch} are built without this driver"
             ));
         }
-        let bypasses = self.bypasses.as_ref().filter(|_| model.translates());
-        bypasses.map(|why| format!("QEMU's device goes past the IOMMU: {why}"))
+        let why = self.untranslated.as_ref().filter(|_| model.translates());
+        why.map(|why| format!("QEMU's device does not work behind an IOMMU: {why}"))
     }
 
     /// Why a QEMU cannot run it, if it cannot. `devices`: its answer to `-device help`.
@@ -435,9 +430,9 @@ workload = "net"
         let arm = Model::find("arm64-smmuv3").unwrap();
         assert!(driver.impossible(arm).unwrap().contains("arm64"));
         assert_eq!(driver.impossible(<&Model>::default()), None);
-        let past = parse(&TEXT.replace("workload", "bypasses = \"x\"\nworkload")).unwrap();
+        let past = parse(&TEXT.replace("workload", "untranslated = \"x\"\nworkload")).unwrap();
         let why = past.impossible(<&Model>::default()).unwrap();
-        assert_eq!(why, "QEMU's device goes past the IOMMU: x");
+        assert_eq!(why, "QEMU's device does not work behind an IOMMU: x");
         let passthrough = Model::find("passthrough").unwrap();
         assert_eq!(past.impossible(passthrough), None);
         let help = "name \"card\", bus PCI\nname \"the-other\", bus PCI, alias \"other\"\n";
