@@ -31,7 +31,7 @@ machine() {
 for part in ${*:-map origin alloc wall engine}; do
 	case $part in
 	map) measure map map --repeat 2 --svg docs/bench-map.svg ;;
-	origin) measure origin map --flavors none,rust --param 1,origin --pages 1,16,256,1024 ;;
+	origin) measure origin map --flavors none,rust,dma-api-debug --param 1,origin --pages 1,16,256,1024 ;;
 	alloc) measure alloc alloc --repeat 2 --svg docs/bench-alloc.svg ;;
 	wall) measure wall map --wall-clock --fresh --repeat 31 --flavors none,rust --param 1 --pages 1,256 ;;
 	engine) measure engine engine --svg docs/bench-engine.svg ;;
