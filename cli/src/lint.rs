@@ -117,6 +117,7 @@ impl Check<'_> {
             .cmd_in(&self.tree, "perl")
             .args([
                 "scripts/checkpatch.pl",
+                "--quiet",
                 "--strict",
                 "--no-summary",
                 "--ignore",

@@ -135,9 +135,11 @@ pub struct Filter<'a> {
 
 /// Mappings of more bytes are not counted by page, but together.
 const HUGE: u64 = 4 << 20;
-const PAGE: u32 = 12;
 
 impl<'a> Filter<'a> {
+    /// Logarithm of the bytes that a counter is for: 4K, which need not be the size of pages.
+    pub const SHIFT: u32 = 12;
+
     /// A filter of these counters, which all have to be 0. The number of `pages` has to be a power
     /// of two, and at least one for each page of the largest mapping that is counted by page. The
     /// more there are, the fewer pages share one.
@@ -171,8 +173,8 @@ impl<'a> Filter<'a> {
     /// The counters of these bytes, each once.
     fn counters(&self, address: u64, size: u64) -> impl Iterator<Item = &Word> {
         let last = address.saturating_add(size.max(1) - 1);
-        let first = address >> PAGE;
-        let more = (last >> PAGE) - first;
+        let first = address >> Self::SHIFT;
+        let more = (last >> Self::SHIFT) - first;
         let mask = self.pages.len().wrapping_sub(1);
         (0..=more.min(mask as u64))
             .filter_map(move |i| self.pages.get(first.wrapping_add(i) as usize & mask))

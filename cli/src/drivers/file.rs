@@ -51,6 +51,9 @@ pub struct Driver {
     pub without: BTreeMap<Phase, String>,
     /// Why the device does not work behind an IOMMU, if it does not: it is run only where nothing is translated.
     pub untranslated: Option<String>,
+    /// Other machines that it cannot be run on, by their names, and why.
+    #[serde(default)]
+    pub not_on: BTreeMap<String, String>,
     /// Bugs of the driver's that are known and described in `docs/found.md`: their findings are counted apart.
     #[serde(default)]
     pub known: Vec<Known>,
@@ -285,6 +288,9 @@ impl Driver {
             return Some(format!(
                 "the kernels for {arch} are built without this driver"
             ));
+        }
+        if let Some(why) = self.not_on.get(model.name) {
+            return Some(why.clone());
         }
         let why = self.untranslated.as_ref().filter(|_| model.translates());
         why.map(|why| format!("QEMU's device does not work behind an IOMMU: {why}"))

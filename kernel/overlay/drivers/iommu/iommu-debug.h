@@ -146,6 +146,7 @@ extern bool iommu_debug_origin_wanted;
 extern unsigned int iommu_debug_origin_entries;
 extern unsigned int iommu_debug_origin_ended;
 extern bool iommu_debug_stale_wanted;
+extern bool iommu_debug_finds_stale;
 extern char iommu_debug_driver[32];
 extern unsigned int iommu_debug_max_reports;
 bool iommu_debug_has_driver(const char *name);
@@ -153,6 +154,7 @@ void iommu_debug_origin_enable(const u32 *filter);
 void *iommu_debug_zalloc(size_t size);
 unsigned long iommu_debug_lock(unsigned int which);
 void iommu_debug_unlock(unsigned int which, unsigned long flags);
+bool iommu_debug_in_nmi(void);
 unsigned long iommu_debug_virt(phys_addr_t phys);
 unsigned int iommu_debug_fetch_stack(u32 handle, unsigned long *entries,
 				     unsigned int count);

@@ -35,6 +35,8 @@ enum iommu_debug_device_id {
 	IOMMU_DEBUG_BY_REQUESTER,
 	/* Number from the firmware: iommu_fwspec::ids */
 	IOMMU_DEBUG_BY_ENDPOINT,
+	/* Address of the struct iommu_domain that it is behind */
+	IOMMU_DEBUG_BY_DOMAIN,
 };
 
 /* What a device did at an address that an IOMMU refused it. */
@@ -50,9 +52,10 @@ DECLARE_STATIC_KEY_FALSE(iommu_debug_origin);
 DECLARE_STATIC_KEY_FALSE(iommu_debug_stale);
 
 /*
- * How many live mappings reach into a page of the direct map, pages hashed; and
- * how many there are that are too large to be counted that way.
+ * How many live mappings reach into 4K of the direct map, whatever the size of
+ * pages, hashed; and how many there are that are too large to be counted so.
  */
+#define IOMMU_DEBUG_FILTER_SHIFT 12
 #define IOMMU_DEBUG_FILTER_PAGES 0x20000
 extern const u32 *iommu_debug_filter;
 extern u32 iommu_debug_huge;
@@ -161,11 +164,12 @@ static __always_inline void iommu_debug_check_object(struct kmem_cache *cache,
 						     size_t size, bool is_free)
 {
 	if (static_branch_unlikely(&iommu_debug_origin)) {
+		unsigned long last = (unsigned long)object + size - 1;
 		unsigned long first = (unsigned long)object;
 
-		if (unlikely(((first ^ (first + size - 1)) >> PAGE_SHIFT) |
+		if (unlikely(((first ^ last) >> IOMMU_DEBUG_FILTER_SHIFT) |
 			     READ_ONCE(iommu_debug_huge) |
-			     iommu_debug_filter[(first >> PAGE_SHIFT) %
+			     iommu_debug_filter[(first >> IOMMU_DEBUG_FILTER_SHIFT) %
 						IOMMU_DEBUG_FILTER_PAGES]))
 			__iommu_debug_check_object(cache, object, is_free);
 	}

@@ -16,7 +16,7 @@ use kernel::{bindings, prelude::*};
 /// How many devices there can be.
 const MAX: usize = 256;
 
-/// At how many places a device may be; if all are taken, it shares place 0 with others, as "?".
+/// At how many places a device may be; if all are taken, its mappings are not recorded.
 const WAYS: usize = 16;
 
 /// All devices that have mapped something.
@@ -89,6 +89,7 @@ impl Info {
             DeviceId::Address(address) => self.address == address,
             DeviceId::Requester(id) => i64::from(self.text.requester) == i64::from(id),
             DeviceId::Endpoint(id) => i64::from(self.text.endpoint) == i64::from(id),
+            DeviceId::Domain(id) => self.is_behind(id as *const bindings::iommu_domain),
         }
     }
 }
@@ -102,6 +103,8 @@ pub(crate) enum DeviceId {
     Requester(u32),
     /// By a number from the firmware (`iommu_fwspec::ids`).
     Endpoint(u32),
+    /// By the address of the domain that it is behind.
+    Domain(usize),
 }
 
 /// A set of numbers, so that many records can be looked through without asking for each.
@@ -198,8 +201,8 @@ impl Devices {
         }
     }
 
-    /// Other numbers that `dev` may have mapped something under: none, if there was none left; and
-    /// those that it had with drivers which are gone, and with which it still has mappings.
+    /// Other numbers that `dev` may have mapped something under: those that it had with drivers
+    /// which are gone, and with which it still has mappings.
     #[cold]
     pub(crate) fn former<'a>(
         &'a self,
@@ -208,7 +211,7 @@ impl Devices {
         let address = dev as u64;
         (0..MAX as u32).filter(move |&number| {
             let live = self.live(number).is_some_and(|live| live.load() != 0);
-            live && (number == 0 || self.info(number).address == address)
+            live && self.info(number).address == address
         })
     }
 

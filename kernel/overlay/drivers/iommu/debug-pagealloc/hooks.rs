@@ -13,6 +13,7 @@ use crate::{
     origin::{get, Origin},
     origin_report::{self, Memory},
     record::{By, Mapping},
+    report::enter,
     unmapped_report::{self, BadUnmap, Refused}, //
 };
 use kernel::{
@@ -21,6 +22,9 @@ use kernel::{
     prelude::*,
     str::CStrExt,
 };
+
+/// The smallest page that an IOMMU has: where parts of a range may begin, behind the first.
+const PART: u64 = 4096;
 
 /// A device can reach `size` bytes at `phys` from now on. `how` has an `enum iommu_debug_kind` in
 /// its low bits, and the attributes above.
@@ -103,20 +107,31 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
         direction: dir as u8,
     };
     let mut bad = None;
+    let mut unknown = 0;
     loop {
         let ended = origin.end(device, dma, call, &by, caller);
-        // Late, after its driver has gone; or it was mapped when there was no number left.
+        // Late, after its driver has gone.
         let ended = ended.or_else(|| end_former(origin, dev, dma, call, &by, caller));
         let Some(mapped) = ended else {
-            origin.counters.unknown.add(1);
-            // The first bytes are something else than the last ones of what has been mapped.
-            let error = if dma == addr {
-                UnmapError::NotMapped
-            } else {
-                UnmapError::Size
-            };
-            bad = bad.or(Some(error));
-            break;
+            unknown = 1;
+            if !origin.has_skipped() {
+                // The first bytes are something else than the last ones of what has been mapped.
+                let error = if dma == addr {
+                    UnmapError::NotMapped
+                } else {
+                    UnmapError::Size
+                };
+                bad = bad.or(Some(error));
+                break;
+            }
+            // There may have been no room for it. In a range, the next part begins with a page.
+            let missing = PART - dma % PART;
+            dma = dma.wrapping_add(missing);
+            call.size = call.size.saturating_sub(missing);
+            if !is_range || call.size == 0 {
+                break;
+            }
+            continue;
         };
         bad = bad.or(call.error(mapped, is_range));
         dma = dma.wrapping_add(mapped.size);
@@ -125,6 +140,7 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
             break;
         }
     }
+    origin.counters.unknown.add(unknown);
     if let Some(error) = bad {
         call.size = size as u64;
         let bad = BadUnmap {
@@ -161,14 +177,8 @@ fn report_bad_unmap(origin: &Origin, mut bad: BadUnmap) {
     }
     // What was mapped there has just ended, if it is not the error that nothing was.
     let ended = origin.ended_at(bad.device, bad.dma, None);
-    if bad.error == UnmapError::NotMapped {
-        if origin.counters.skipped.load() != 0 {
-            // It may well be mapped; what has ended there may have been another mapping.
-            return;
-        }
-        if ended.is_some() {
-            bad.error = UnmapError::Twice;
-        }
+    if bad.error == UnmapError::NotMapped && ended.is_some() {
+        bad.error = UnmapError::Twice;
     }
     unmapped_report::report_bad_unmap(origin, &bad, ended.as_ref());
 }
@@ -193,6 +203,7 @@ pub(crate) unsafe extern "C" fn __iommu_debug_fault(
     let id = match by {
         bindings::iommu_debug_device_id_IOMMU_DEBUG_BY_ADDRESS => DeviceId::Address(id as u64),
         bindings::iommu_debug_device_id_IOMMU_DEBUG_BY_REQUESTER => DeviceId::Requester(id as u32),
+        bindings::iommu_debug_device_id_IOMMU_DEBUG_BY_DOMAIN => DeviceId::Domain(id),
         _ => DeviceId::Endpoint(id as u32),
     };
     let bytes = bytes as u64;
@@ -292,9 +303,12 @@ pub(crate) unsafe extern "C" fn iommu_debug_unbound(dev: *mut bindings::device) 
         return;
     };
     if origin.live(device) != 0 {
-        let (found, mappings, bytes) = origin.claim_device(device);
-        if found.is_new {
-            origin_report::report_unbound(origin, device, mappings, bytes, &found);
+        // If it is turned away, what is left can still be found when its memory is freed.
+        if let Some(_gate) = enter() {
+            let (found, mappings, bytes) = origin.claim_device(device);
+            if found.is_new {
+                origin_report::report_unbound(origin, device, mappings, bytes, &found);
+            }
         }
     }
     origin.devices.forget(device);

@@ -12,7 +12,8 @@
 //! (`engine/`, shared with user space) decides.
 //!
 //! Contract with the callers: any context, interrupts and NMIs included. Nothing here allocates or
-//! sleeps; no lock is taken in map and unmap, nor in a check that finds nothing.
+//! sleeps; no lock is taken in map and unmap, nor in a check that finds nothing. Who mapped
+//! (`origin.rs`) is behind locks; an NMI does not ask.
 
 mod ahead;
 mod boot;

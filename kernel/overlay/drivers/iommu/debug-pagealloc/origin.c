@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
+#include <linux/preempt.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -20,6 +21,7 @@
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #include "../../../mm/slab.h"
@@ -38,8 +40,9 @@ unsigned int iommu_debug_origin_entries __ro_after_init = 65536;
 /* Mappings that are remembered once they have ended. */
 unsigned int iommu_debug_origin_ended __ro_after_init = 4096;
 
-/* Whether memory is mapped until the IOTLB is invalidated. */
+/* Whether memory is mapped until the IOTLB is invalidated: asked for, and done. */
 bool iommu_debug_stale_wanted __ro_after_init;
+bool iommu_debug_finds_stale __ro_after_init;
 
 /* Only findings of this driver are of interest; if any. */
 char iommu_debug_driver[32] __ro_after_init;
@@ -123,7 +126,8 @@ bool iommu_debug_has_driver(const char *name)
 void iommu_debug_origin_enable(const u32 *filter)
 {
 	iommu_debug_filter = filter;
-	if (iommu_debug_stale_wanted)
+	iommu_debug_finds_stale = iommu_debug_stale_wanted;
+	if (iommu_debug_finds_stale)
 		static_branch_enable(&iommu_debug_stale);
 	static_branch_enable(&iommu_debug_origin);
 }
@@ -148,6 +152,11 @@ unsigned long iommu_debug_lock(unsigned int which)
 void iommu_debug_unlock(unsigned int which, unsigned long flags)
 {
 	raw_spin_unlock_irqrestore(&locks[which], flags);
+}
+
+bool iommu_debug_in_nmi(void)
+{
+	return in_nmi();
 }
 
 unsigned long iommu_debug_virt(phys_addr_t phys)
@@ -234,6 +243,18 @@ void iommu_debug_describe_device(struct device *dev, struct iommu_debug_device *
 #endif
 }
 
+/* The slab may go back at any time: then these are no pointers. */
+static void describe_slab(const struct slab *slab, char *text, size_t size)
+{
+	struct kmem_cache *cache = READ_ONCE(slab->slab_cache);
+	const char *name;
+	int len = strscpy(text, "slab ", size);
+
+	if (get_kernel_nofault(name, &cache->name) ||
+	    strncpy_from_kernel_nofault(text + len, name, size - len) < 0)
+		strscpy(text + len, "?", size - len);
+}
+
 /*
  * What the memory at @phys is used for: as good as can be told without locks,
  * as it may change at any time. False: there is no struct page.
@@ -248,18 +269,14 @@ bool iommu_debug_describe_memory(phys_addr_t phys, char *text, size_t size)
 		return false;
 	}
 	slab = page_slab(page);
-	if (slab) {
-		struct kmem_cache *cache = READ_ONCE(slab->slab_cache);
-
-		/* A cache goes after its slabs, and only if somebody destroys it. */
-		scnprintf(text, size, "slab %s", cache && cache->name ? cache->name : "?");
-	} else if (PageReserved(page)) {
+	if (slab)
+		describe_slab(slab, text, size);
+	else if (PageReserved(page))
 		strscpy(text, "reserved", size);
-	} else if (is_free_buddy_page(page) || (!page_count(page) && !page_has_type(page))) {
+	else if (is_free_buddy_page(page) || (!page_count(page) && !page_has_type(page)))
 		strscpy(text, "free", size);
-	} else {
+	else
 		strscpy(text, "allocated", size);
-	}
 	return true;
 }
 

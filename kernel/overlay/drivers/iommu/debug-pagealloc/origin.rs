@@ -5,7 +5,8 @@
 //! There is a record for each live mapping of the DMA API, whatever stands between the device and
 //! memory: an IOMMU, a bounce buffer, nothing. Records lie in memory that is allocated at boot; if
 //! it is full, mappings are not recorded, which is said once and counted; what is not recorded is
-//! not found, but nothing is found wrongly.
+//! not found, but nothing is found wrongly. From then on an unmap of what is not recorded is no
+//! finding, and one of a range goes on behind what is missing.
 //!
 //! A mapping is put in once it is made, and taken out before it is unmapped: in between it belongs
 //! to the driver, and so does the memory, which therefore is not freed if the driver is right. The
@@ -25,6 +26,7 @@ use crate::{
     origin_report::{self, Memory},
     primitive::{Long, Pointer, Word},
     record::{By, Ended, Found, Id, Mapping},
+    report::enter,
     sections::GEOMETRY,
     stale::Stale, //
 };
@@ -34,8 +36,10 @@ use kernel::{bindings, error::to_result, prelude::*};
 /// Records are spread over this many tables, so that CPUs seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// Counters of the filter: one for each page of 512M, before two share one.
+/// Counters of the filter: one for each 4K of 512M, before two share one.
 const FILTER_PAGES: usize = bindings::IOMMU_DEBUG_FILTER_PAGES as usize;
+
+const _: () = assert!(Filter::SHIFT == bindings::IOMMU_DEBUG_FILTER_SHIFT);
 
 type Table<T> = Chains<KVVec<u32>, KVVec<Node<T>>>;
 
@@ -179,6 +183,10 @@ impl Origin {
     /// Records a mapping, if there is room.
     pub(crate) fn add(&self, mapping: &Mapping) {
         let device = u32::from(mapping.device);
+        // Devices without a number cannot be told apart.
+        if device == 0 {
+            return self.nameless();
+        }
         let (shard, hash) = home(device, mapping.dma);
         let table = self.shards.get(shard);
         let inserted = table.and_then(|t| t.with(|shard| shard.live.insert(hash, *mapping)));
@@ -210,6 +218,20 @@ impl Origin {
             );
         }
         self.counters.skipped.add(1);
+    }
+
+    /// Records nothing of a device that there is no number for.
+    #[cold]
+    fn nameless(&self) {
+        if self.counters.skipped.load() == 0 {
+            pr_warn!("too many devices map at once, who mapped is not known of all\n");
+        }
+        self.counters.skipped.add(1);
+    }
+
+    /// Whether some mapping was not recorded, so that what is not known may be mapped.
+    pub(crate) fn has_skipped(&self) -> bool {
+        self.counters.skipped.load() != 0
     }
 
     /// Ends the mapping of `device` at `dma`, if there is one: rather one that was mapped with the
@@ -311,7 +333,17 @@ impl Origin {
     /// Live mappings of any of these bytes, as many as a report shows; and whether one of them has
     /// not been in a report, in which they all are from now on.
     pub(crate) fn claim(&self, phys: u64, size: u64) -> Found {
+        self.look(phys, size, true)
+    }
+
+    /// The same; whether they are in a report from now on is up to `claims`.
+    fn look(&self, phys: u64, size: u64, claims: bool) -> Found {
         let mut found = Found::default();
+        // It may have interrupted somebody who holds a lock.
+        // SAFETY: Any context.
+        if unsafe { bindings::iommu_debug_in_nmi() } {
+            return found;
+        }
         let last = phys.saturating_add(size.max(1) - 1);
         let mut ids = [0; Found::ROOM];
         let mut count = 0;
@@ -339,7 +371,9 @@ impl Origin {
                         return None;
                     }
                     let before = *mapping;
-                    mapping.set_reported();
+                    if claims {
+                        mapping.set_reported();
+                    }
                     Some(before)
                 })
             });
@@ -450,6 +484,13 @@ impl Origin {
     /// Reports `size` bytes at `phys` if they are mapped, and that is news.
     #[cold]
     pub(crate) fn check(&self, phys: u64, size: u64, event: Event, memory: Memory<'_>) {
+        if !self.look(phys, size, false).is_new {
+            return;
+        }
+        // Whoever is turned away has claimed nothing: the next event reports it.
+        let Some(_gate) = enter() else {
+            return;
+        };
         let found = self.claim(phys, size);
         if found.is_new {
             origin_report::report(self, phys, size, event, &memory, &found);

@@ -22,7 +22,6 @@ use crate::{
         current_comm,
         current_pid,
         dump_page_owner,
-        enter,
         finish,
         line,
         symbol_line,
@@ -113,7 +112,7 @@ pub(crate) fn is_first(origin: &Origin, class: Class, stack: &Stack, found: &Fou
     is_new(origin, found.device(), class, stack.hash(), mapped)
 }
 
-/// Reports that memory which `found` maps is allocated or freed.
+/// Reports that memory which `found` maps is allocated or freed. Behind the gate.
 pub(crate) fn report(
     origin: &Origin,
     phys: u64,
@@ -122,9 +121,6 @@ pub(crate) fn report(
     memory: &Memory<'_>,
     found: &Found,
 ) {
-    let Some(_gate) = enter() else {
-        return;
-    };
     let class = match memory {
         _ if found.are_stale() => Class::StaleIotlb,
         Memory::Pages => event.class(1),
@@ -192,7 +188,7 @@ fn page_facts(phys: u64, size: u64, found: &Found) {
     ));
 }
 
-/// Reports what a driver has left mapped.
+/// Reports what a driver has left mapped. Behind the gate.
 pub(crate) fn report_unbound(
     origin: &Origin,
     device: u32,
@@ -200,9 +196,6 @@ pub(crate) fn report_unbound(
     bytes: u64,
     found: &Found,
 ) {
-    let Some(_gate) = enter() else {
-        return;
-    };
     let stack = Stack::here();
     if !is_first(origin, Class::UnbindLeak, &stack, found) || !begin() {
         return;

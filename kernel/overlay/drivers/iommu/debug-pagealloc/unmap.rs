@@ -59,8 +59,8 @@ pub(crate) unsafe extern "C" fn __iommu_debug_cleared(
             return;
         }
     }
-    // SAFETY: Set while the command line was parsed, and read-only since.
-    if unsafe { bindings::iommu_debug_stale_wanted } {
+    // SAFETY: Set before the first unmap, and read-only since.
+    if unsafe { bindings::iommu_debug_finds_stale } {
         // SAFETY: By the function's requirement.
         unsafe { postpone(state, last) };
     } else {
