@@ -239,6 +239,9 @@ impl Driver {
         }
         let known = [Arch::X86_64, Arch::Arm64].map(Arch::name);
         let mut wanted = driver.architectures.iter();
+        if let Some(name) = driver.not_on.keys().find(|name| Model::find(name).is_err()) {
+            return Err(format!("unknown machine `{name}`"));
+        }
         match wanted.find(|a| !known.contains(&a.as_str())) {
             Some(arch) => Err(format!("unknown architecture `{arch}`")),
             None => Ok(driver),
@@ -441,6 +444,11 @@ workload = "net"
         assert_eq!(why, "QEMU's device does not work behind an IOMMU: x");
         let passthrough = Model::find("passthrough").unwrap();
         assert_eq!(past.impossible(passthrough), None);
+        let not_on = "not-on = { virtio-iommu = \"y\" }\nworkload";
+        let there = parse(&TEXT.replace("workload", not_on)).unwrap();
+        let virtio = Model::find("virtio-iommu").unwrap();
+        assert_eq!(there.impossible(virtio).unwrap(), "y");
+        assert_eq!(there.impossible(<&Model>::default()), None);
         let help = "name \"card\", bus PCI\nname \"the-other\", bus PCI, alias \"other\"\n";
         assert_eq!(driver.lacking(help, "7.2"), None);
         assert_eq!(
