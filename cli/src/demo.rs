@@ -20,7 +20,7 @@ use crate::request::Request;
 use crate::run;
 use crate::source::Named;
 use crate::stdout;
-use crate::ui::duration;
+use crate::ui::{duration, Color};
 use crate::verdict;
 
 /// The guest takes about 15 s; a machine under load takes longer.
@@ -58,7 +58,7 @@ struct Part {
 }
 
 /// Runs the command.
-pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
+pub fn run(exec: &Exec, color: Color, args: &DemoArgs) -> Result<Exit> {
     let machine = Machine::new(args.machine)?;
     if !machine.model.translates() {
         let text = format!(
@@ -98,7 +98,7 @@ pub fn run(exec: &Exec, args: &DemoArgs) -> Result<Exit> {
         timeout: TIMEOUT,
     };
     match boot(&host, &guest)? {
-        Some(outcome) => tell(exec, &plan, &outcome),
+        Some(outcome) => tell(color, &plan, &outcome),
         None => Ok(Exit::Clean),
     }
 }
@@ -139,7 +139,7 @@ impl Went {
 }
 
 /// Prints what happened, and judges whether it is what has to happen.
-fn tell(exec: &Exec, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
+fn tell(color: Color, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
     if outcome.end == End::Interrupted {
         return verdict::of(outcome, plan);
     }
@@ -159,7 +159,7 @@ fn tell(exec: &Exec, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
             part.title,
             part.what
         ));
-        text.push_str(&part_text(exec, plan, report, index));
+        text.push_str(&part_text(color, plan, report, index));
         lines
             .iter()
             .for_each(|l| text.push_str(&format!("    {l}\n")));
@@ -178,7 +178,7 @@ fn tell(exec: &Exec, plan: &Plan, outcome: &Outcome) -> Result<Exit> {
 }
 
 /// A part's own findings in full, without the rest of the run.
-fn part_text(exec: &Exec, plan: &Plan, report: &Report, request: usize) -> String {
+fn part_text(color: Color, plan: &Plan, report: &Report, request: usize) -> String {
     let found = findings(report, plan, request);
     if found.is_empty() {
         return "no findings\n\n".to_owned();
@@ -189,7 +189,7 @@ fn part_text(exec: &Exec, plan: &Plan, report: &Report, request: usize) -> Strin
     part.steps.retain(|s| mine(s.index));
     part.trouble.clear();
     part.warnings.clear();
-    text::to_string(&part, run::style(exec)) + "\n"
+    text::to_string(&part, run::style(color)) + "\n"
 }
 
 fn findings<'a>(report: &'a Report, plan: &Plan, request: usize) -> Vec<&'a Finding> {

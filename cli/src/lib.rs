@@ -60,11 +60,11 @@ use exec::Exec;
 pub fn dispatch(exec: &Exec, cli: &Cli) -> Result<Exit> {
     match &cli.command {
         Command::Doctor(args) => doctor::run(exec, cli.global.color, args),
-        Command::Demo(args) => demo::run(exec, args),
+        Command::Demo(args) => demo::run(exec, cli.global.color, args),
         Command::Kernel(KernelCommand::Build(args)) => kernel_build(exec, args),
         Command::Kernel(KernelCommand::Patch(args)) => series::run(exec, args),
         Command::Kernel(KernelCommand::Check(args)) => lint::run(exec, args),
-        Command::Run(args) => run::run(exec, args),
+        Command::Run(args) => run::run(exec, cli.global.color, args),
         Command::Drivers(args) => drivers::run(exec, args),
         Command::Mutants(args) => mutants::run(exec, args),
         Command::Report(args) => report::run(exec, cli.global.color, args),

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dmasan::args::Cli;
+use dmasan::args::{Cli, Command};
 use dmasan::exec::Exec;
 use dmasan::process;
 use dmasan::ui::Ui;
@@ -14,7 +14,12 @@ fn main() -> ExitCode {
     let ui = Ui::new(cli.global.verbose, cli.global.color);
     let ui = if cli.global.dry_run { ui.quiet() } else { ui };
     let exec = Exec::new(ui.clone(), cli.global.dry_run).with_place(cli.global.env);
-    let result = process::install().and_then(|()| dmasan::dispatch(&exec, &cli));
+    let installed = match cli.command {
+        // It starts nothing that would have to be ended, and may wait for input without end.
+        Command::Report(_) => Ok(()),
+        _ => process::install(),
+    };
+    let result = installed.and_then(|()| dmasan::dispatch(&exec, &cli));
     process::kill_descendants();
     let exit = result.unwrap_or_else(|error| {
         ui.error(&error);

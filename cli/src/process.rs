@@ -17,7 +17,11 @@ use nix::sys::signal::{kill, killpg, Signal};
 use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
+
+/// What the rest of the program has to end by itself when the user has asked twice. A terminal that goes away asks twice
+/// at once, and what there is should be written then, too.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Groups that are alive, with the time each may take to end by itself. Lock order: none held inside.
@@ -44,7 +48,8 @@ impl Drop for Recovery {
     }
 }
 
-/// Makes Ctrl-C, SIGTERM and SIGHUP end all children. Called once, by `main`.
+/// Makes Ctrl-C, SIGTERM and SIGHUP end all children; the second of them ends this process, whatever it waits for. Called
+/// once, by `main`.
 pub fn install() -> Result<()> {
     // Best effort: without it only children that leave their group would survive.
     let _ = nix::sys::prctl::set_child_subreaper(true);
@@ -67,7 +72,11 @@ fn groups() -> std::sync::MutexGuard<'static, BTreeMap<i32, Duration>> {
 }
 
 fn on_signal() {
-    INTERRUPTED.store(true, Ordering::SeqCst);
+    if INTERRUPTED.swap(true, Ordering::SeqCst) {
+        std::thread::sleep(PATIENCE);
+        kill_descendants();
+        std::process::exit(Exit::Interrupted.code().into());
+    }
     let alive = groups().clone();
     for group in alive.keys() {
         let _ = killpg(Pid::from_raw(*group), Signal::SIGTERM);

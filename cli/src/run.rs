@@ -17,10 +17,11 @@ use crate::qemu::{self, Device, Machine};
 use crate::request::Request;
 use crate::stdout;
 use crate::symbols;
+use crate::ui::Color;
 use crate::verdict;
 
 /// Runs the command.
-pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
+pub fn run(exec: &Exec, color: Color, args: &RunArgs) -> Result<Exit> {
     // What can be known to be wrong is said before anything is built.
     let machine = machine(args)?;
     let requests = args.module.iter().map(|m| Request::parse(m));
@@ -55,7 +56,7 @@ pub fn run(exec: &Exec, args: &RunArgs) -> Result<Exit> {
             if let Ok(report) = &mut outcome.report {
                 how = symbols::of_run(exec, report, &kernel, &plan);
             }
-            finish(exec, args, &plan, &outcome, how)
+            finish(exec, color, args, &plan, &outcome, how)
         }
         None => Ok(Exit::Clean),
     }
@@ -106,6 +107,7 @@ pub fn plan(
 
 fn finish(
     exec: &Exec,
+    color: Color,
     args: &RunArgs,
     plan: &Plan,
     outcome: &Outcome,
@@ -124,7 +126,7 @@ fn finish(
     }
     // Files first: standard output may be what fails.
     let how = how.map_or(String::new(), |how| format!("{how}\n"));
-    stdout::print(&(text(exec, args, plan, outcome) + &how))?;
+    stdout::print(&(text(color, args, plan, outcome) + &how))?;
     if let Some(note) = still_mapped(outcome.answers.reported) {
         exec.ui.note(&note);
     }
@@ -144,7 +146,7 @@ fn still_mapped(pages: u64) -> Option<String> {
 }
 
 /// The script's output, the report, and where the log is.
-fn text(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> String {
+fn text(color: Color, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> String {
     let mut text = String::new();
     for (number, step) in (1..).zip(plan.steps()) {
         if step.action == Action::Script {
@@ -153,7 +155,7 @@ fn text(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> String {
         }
     }
     if let Ok(report) = &outcome.report {
-        text.push_str(&dmasan_report::text::to_string(report, style(exec)));
+        text.push_str(&dmasan_report::text::to_string(report, style(color)));
     }
     if args.exact {
         let log = std::fs::read(&outcome.log).unwrap_or_default();
@@ -164,9 +166,9 @@ fn text(exec: &Exec, args: &RunArgs, plan: &Plan, outcome: &Outcome) -> String {
 }
 
 /// How reports are written to standard output.
-pub fn style(exec: &Exec) -> dmasan_report::text::Style {
+pub fn style(color: Color) -> dmasan_report::text::Style {
     dmasan_report::text::Style {
-        color: exec.ui.color && std::io::stdout().is_terminal(),
+        color: color.wanted(std::io::stdout().is_terminal()),
         ..Default::default()
     }
 }
@@ -183,6 +185,13 @@ pub fn count(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether or not the tests run on a terminal.
+    #[test]
+    fn reports_have_the_colour_that_is_asked_for() {
+        assert!(style(Color::Always).color);
+        assert!(!style(Color::Never).color);
+    }
 
     #[test]
     fn pages_that_stay_silent_are_told() {

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `dmasan report`: exit codes, and what goes where.
 
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use assert_cmd::Command;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
 
@@ -150,4 +157,29 @@ fn html_is_a_page_with_the_same_exit_codes() {
     report(&[&log("clean"), "--format", "html"])
         .code(0)
         .stdout(contains("<h1 class=\"good\">no findings</h1>").and(contains("--vmlinux").not()));
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_input() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_dmasan"))
+        .arg("report")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds: when it is written, the tool reads.
+    stdin.write_all(&[b'\n'; 1 << 20]).unwrap();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let begun = Instant::now();
+    let mut status = None;
+    while status.is_none() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(50));
+        status = child.try_wait().unwrap();
+    }
+    let _ = child.kill();
+    // As with any program that Ctrl-C ends: a shell says 130.
+    let status = status.expect("it still waits");
+    assert_eq!(status.signal(), Some(Signal::SIGINT as i32));
 }

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The command line: help, dry runs, and what wrong usage gets. Nothing here needs a network or a build.
 
+use std::fs::{read_dir, read_link, File};
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
+use nix::sys::signal::{kill, Signal};
+use nix::sys::stat::Mode;
+use nix::unistd::{mkfifo, Pid};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
 
@@ -252,4 +258,44 @@ fn a_reader_that_leaves_is_no_error() {
     for (code, stderr) in into("> >(exec <&-; sleep 0.1) 2>&1; rc=$?; exit $rc") {
         assert!(matches!(code, 0 | 2), "{code} {stderr}");
     }
+}
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{what} did not happen");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_what_waits_for_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("my.config");
+    mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    // Somebody who could write holds it open, and does not write.
+    let _writer = File::options().read(true).write(true).open(&fifo).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_dmasan"))
+        .args(["kernel", "build", "--dry-run", "--env", "root", "--config"])
+        .arg(&fifo)
+        .env("XDG_CACHE_HOME", dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let open = format!("/proc/{}/fd", child.id());
+    wait_for("the wait", || {
+        let mut files = read_dir(&open).ok()?.flatten();
+        files.find(|f| read_link(f.path()).is_ok_and(|to| to == fifo))
+    });
+    let pid = Pid::from_raw(child.id() as i32);
+    kill(pid, Signal::SIGINT).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+    kill(pid, Signal::SIGTERM).unwrap();
+    let status = wait_for("the end", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(130));
 }
