@@ -4,7 +4,7 @@
 //! Each is a folder with a `scenario.toml`; `docs/scenarios.md` describes the file. Scenarios that want the same
 //! machine share a boot; their results are kept apart by step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -280,7 +280,14 @@ impl Scenario {
                 || s.log != quiet
                 || s.reference_log != quiet
         };
-        let wants = |s: &Scenario| (s.devices.clone(), s.debug_pagealloc, s.cmdline.clone());
+        // A driver that stays loaded keeps the device, so that another one does nothing.
+        let modules = |s: &Scenario| -> BTreeSet<PathBuf> {
+            s.steps.iter().map(|step| step.module.clone()).collect()
+        };
+        let wants = |s: &Scenario| {
+            let devices = s.devices.clone();
+            (devices, s.debug_pagealloc, s.cmdline.clone(), modules(s))
+        };
         self == other || !alone(self) && !alone(other) && wants(self) == wants(other)
     }
 }
@@ -495,8 +502,14 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
     #[test]
     fn boots_are_shared_by_those_who_want_the_same() {
         let a = scenario(TEXT);
-        let quiet = scenario("summary = ''\nflavors = ['rust']\ndevices = ['edu']");
-        assert!(a.shares_boot_with(&quiet));
+        let with = |extra: &str, module: &str| {
+            let text = "summary = ''\nflavors = ['rust']\ndevices = ['edu']";
+            scenario(&format!(
+                "{text}\n{extra}\n[[step]]\nmodule = '../modules/{module}'"
+            ))
+        };
+        assert!(a.shares_boot_with(&with("", "cases")));
+        assert!(!a.shares_boot_with(&with("", "other")));
         for other in [
             "cmdline = 'iommu=pt'",
             "script = 's'",
@@ -504,8 +517,7 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
             "log.has = ['x']",
             "reference-log.has = ['x']",
         ] {
-            let other = format!("summary = ''\nflavors = ['rust']\ndevices = ['edu']\n{other}");
-            assert!(!a.shares_boot_with(&scenario(&other)), "{other}");
+            assert!(!a.shares_boot_with(&with(other, "cases")), "{other}");
         }
         let script = scenario("summary = ''\nflavors = []\nscript = 's'");
         assert!(script.shares_boot_with(&script));
