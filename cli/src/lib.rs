@@ -31,6 +31,7 @@ pub mod matrix;
 pub mod module;
 pub mod mutants;
 pub mod near;
+pub mod output;
 pub mod page;
 pub mod params;
 pub mod plug;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use crate::error::{io, Error, Result};
 use crate::matrix::run::utc;
+use crate::output;
 
 /// The day of results, in UTC.
 pub fn today() -> String {
@@ -28,7 +29,7 @@ pub fn update(page: &Path, name: &str, results: &str) -> Result<()> {
         return Err(error.help(format!("they go between `{}` and `{end}`", begin.trim())));
     };
     let text = format!("{before}{begin}\n{results}{end}{after}");
-    fs::write(page, text).map_err(io("cannot write", page))
+    fs::write(page, text).map_err(|e| output::unwritten(page, e))
 }
 
 #[cfg(test)]

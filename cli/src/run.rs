@@ -5,14 +5,17 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
+use dmasan_report::{html, json};
+
 use crate::args::RunArgs;
 use crate::boot::{boot, Guest, Host, Outcome};
-use crate::error::{io, Error, Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::exact;
 use crate::exec::Exec;
 use crate::guest::{Action, Load, Plan};
 use crate::kernel::{self, Kernel};
 use crate::module;
+use crate::output;
 use crate::qemu::{self, Device, Machine};
 use crate::request::Request;
 use crate::stdout;
@@ -28,9 +31,7 @@ pub fn run(exec: &Exec, color: Color, args: &RunArgs) -> Result<Exit> {
     let requests: Vec<Request> = requests.collect::<Result<_>>()?;
     requests.iter().try_for_each(module::check)?;
     args.script.as_deref().map_or(Ok(()), check_script)?;
-    let outputs = [&args.json, &args.html, &args.keep_log];
-    let mut outputs = outputs.into_iter().flatten();
-    outputs.try_for_each(|to| check_output(to))?;
+    output::check([&args.json, &args.html, &args.keep_log])?;
 
     let host = Host::prepare(exec, machine.model)?;
     let spec = args.kernel.spec(args.flavor, machine.model);
@@ -83,16 +84,6 @@ fn check_script(script: &Path) -> Result<()> {
     Err(error.help("give a shell script; busybox sh runs it in the guest"))
 }
 
-/// A result that cannot be written is better told before the run than after it.
-pub fn check_output(to: &Path) -> Result<()> {
-    let parent = to.parent().filter(|p| !p.as_os_str().is_empty());
-    if to.is_dir() || parent.is_some_and(|p| !p.is_dir()) {
-        let error = Error::usage(format!("cannot write a file `{}`", to.display()));
-        return Err(error.help("give the name of a file in a folder that exists"));
-    }
-    Ok(())
-}
-
 /// Builds the modules and lays out the steps.
 pub fn plan(
     host: &Host,
@@ -113,24 +104,25 @@ fn finish(
     outcome: &Outcome,
     how: Option<&str>,
 ) -> Result<Exit> {
-    if let Some(to) = &args.keep_log {
-        std::fs::copy(&outcome.log, to).map_err(io("cannot write", to))?;
-    }
-    if let (Some(to), Ok(report)) = (&args.json, &outcome.report) {
-        let json = dmasan_report::json::to_string(report);
-        std::fs::write(to, json).map_err(io("cannot write", to))?;
-    }
-    if let (Some(to), Ok(report)) = (&args.html, &outcome.report) {
-        let html = dmasan_report::html::to_string(report, how.as_slice());
-        std::fs::write(to, html).map_err(io("cannot write", to))?;
-    }
-    // Files first: standard output may be what fails.
+    let written = write(args, outcome, how);
     let how = how.map_or(String::new(), |how| format!("{how}\n"));
-    stdout::print(&(text(color, args, plan, outcome) + &how))?;
+    let shown = stdout::print(&(text(color, args, plan, outcome) + &how));
     if let Some(note) = still_mapped(outcome.answers.reported) {
         exec.ui.note(&note);
     }
-    verdict::of(outcome, plan)
+    output::end(exec, written.and(shown), verdict::of(outcome, plan))
+}
+
+/// Writes the files asked for.
+fn write(args: &RunArgs, outcome: &Outcome, how: Option<&str>) -> Result<()> {
+    let mut written = vec![output::copy(&outcome.log, &args.keep_log)];
+    if let Ok(report) = &outcome.report {
+        written.extend([
+            output::write(&args.json, || json::to_string(report)),
+            output::write(&args.html, || html::to_string(report, how.as_slice())),
+        ]);
+    }
+    output::all(written)
 }
 
 /// A page is reported once until it is unmapped, so a silence of later steps can be due to an earlier bug.

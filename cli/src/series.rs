@@ -10,6 +10,7 @@ use crate::error::{io, Error, Exit, Result};
 use crate::exec::{quote, Cmd, Exec};
 use crate::host;
 use crate::mail::{mails, Mail};
+use crate::output;
 use crate::process;
 use crate::source::{Version, SERIES};
 use crate::stdout;
@@ -61,7 +62,7 @@ fn write(exec: &Exec, dir: &Path, series: &str) -> Result<()> {
 /// Where the user wants the patches they cannot be, unless it is only the disk that is full.
 fn unusable(path: &Path, e: std::io::Error) -> Error {
     if e.kind() == std::io::ErrorKind::StorageFull {
-        return io("cannot write", path)(e);
+        return output::unwritten(path, e);
     }
     let text = format!("cannot write {}: {e}", path.display());
     let error = Error::usage(text).because(e);

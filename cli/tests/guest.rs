@@ -84,6 +84,20 @@ fn a_guest_that_only_boots_is_clean() {
 }
 
 #[test]
+fn a_file_that_is_not_written_hides_no_finding() {
+    let dir = tempfile::tempdir().unwrap();
+    let html = dir.path().join("out.html").display().to_string();
+    let files = ["--json", "/dev/full", "--html", &html];
+    let bug = edu(1);
+    let (code, stdout, stderr) =
+        run(&[&["run", "--device", "edu", "--module", &bug], &files[..]].concat());
+    assert_eq!(code, 69);
+    assert!(stdout.contains("BUG: DMASAN: free-while-mapped in edu_free_early"));
+    assert!(stderr.contains("cannot write /dev/full"));
+    assert!(fs::read_to_string(html).unwrap().contains("edu_free_early"));
+}
+
+#[test]
 fn a_finding_is_1_and_goes_where_asked() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).display().to_string();

@@ -28,7 +28,7 @@ fn stdout(assert: Assert) -> String {
 
 #[test]
 fn wrong_usage_is_told_before_any_work() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["--shard", "5/4"], "the last is 4/4"),
         (&["--shard", "0/4"], "the first is 1/4"),
         (&["--machine", "vdt"], "did you mean `vtd`?"),
@@ -41,7 +41,11 @@ fn wrong_usage_is_told_before_any_work() {
         ),
         (
             &["--only", "kunit", "--json", "/nonexistent/x"],
-            "no folder /nonexistent",
+            "cannot write a file `/nonexistent/x`",
+        ),
+        (
+            &["--only", "kunit", "--json", "/"],
+            "cannot write a file `/`",
         ),
         (&["merge"], "<FILE>"),
         (
@@ -129,6 +133,20 @@ fn shards_merge_and_a_missing_one_is_not_run() {
         .contains("2 of 2 shards"));
     // What was merged can be read again.
     run(&["merge", &json]).code(0);
+
+    // What cannot be written does not hide what there is.
+    run(&[
+        "merge",
+        &two,
+        &one,
+        "--json",
+        "/dev/full",
+        "--junit",
+        &junit,
+    ])
+    .code(69)
+    .stdout(contains("2 cells: 2 passed, 0 failed, 0 not run"))
+    .stderr(contains("cannot write /dev/full").and(contains("XDG_CACHE_HOME").not()));
 
     run(&["merge", &two]).code(69).stdout(contains(
         "NOT RUN scenario/edu-page/vtd/rust\n    no results of shard 1/2\n",

@@ -3,7 +3,10 @@
 //!
 //! All of them are run by `dmasan mutants`, which takes an hour with all sanitizers.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard};
 
 use assert_cmd::Command;
 use dmasan::args::{jobs_or_default, Switch};
@@ -18,7 +21,15 @@ use dmasan::mutants::judge::Verdict;
 use dmasan::mutants::{copy, Lab};
 use dmasan::source;
 use dmasan::ui::{Color, Ui};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use predicates::str::contains;
+
+/// Guests run one after the other.
+fn one_guest() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 fn host() -> Host {
     let exec = Exec::new(Ui::new(0, Color::Never), false);
@@ -80,6 +91,7 @@ fn a_patch_that_does_not_apply_says_so() {
 /// One that the driver meets when it is used, and one that it meets when it stops.
 #[test]
 fn bugs_are_caught_and_drivers_without_them_are_silent() {
+    let _one = one_guest();
     let host = host();
     let model = <&Model>::default();
     let spec = KernelSpec {
@@ -100,6 +112,45 @@ fn bugs_are_caught_and_drivers_without_them_are_silent() {
         assert_eq!(cell.difference(&mutant), None, "{name}: {cell:?}");
     }
     assert_eq!(Column::Origin.switch(), Switch::Origin);
+}
+
+/// The second guest is on its way: what the first has shown is told, and of the second that it was not run.
+#[test]
+fn ctrl_c_keeps_what_there_is() {
+    let _one = one_guest();
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("r.json");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_dmasan"))
+        .args([
+            "mutants",
+            "--flavors",
+            "rust",
+            "--debug-pagealloc",
+            "origin",
+        ])
+        .args(["--only", "e100-tx-length", "--only", "e1000-rx-ring-clean"])
+        .arg("--json")
+        .arg(&json)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = stderr.lines().map_while(Result::ok);
+    let second = lines.any(|l| l.starts_with("Running e1000-rx-ring-clean"));
+    assert!(second, "there is no second guest");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let said: Vec<String> = lines.collect();
+    let output = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    println!("{stdout}\n{}", said.join("\n"));
+    assert_eq!(output.status.code(), Some(130));
+    assert!(stdout.contains("1 of 1"), "{stdout}");
+    let results: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let outcomes = [0, 1].map(|n| results["cells"][n]["outcome"].clone());
+    assert_eq!(outcomes, ["caught", "not-run"]);
+    assert_eq!(results["cells"][1]["why"], "interrupted");
 }
 
 #[test]

@@ -13,9 +13,9 @@ use crate::args::BenchEngineArgs;
 use crate::bench::chart::{Bar, Chart, Group};
 use crate::bench::json::SCHEMA;
 use crate::bench::table::markdown;
-use crate::error::{io, Error, Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::exec::{Cmd, Exec};
-use crate::run::check_output;
+use crate::output;
 use crate::stdout;
 use crate::ui::{duration, Unit};
 
@@ -31,11 +31,7 @@ struct Timed {
 
 /// Runs the command.
 pub fn run(exec: &Exec, args: &BenchEngineArgs) -> Result<Exit> {
-    let files = [&args.json, &args.svg];
-    files
-        .into_iter()
-        .flatten()
-        .try_for_each(|f| check_output(f))?;
+    output::check([&args.json, &args.svg])?;
     let Some(checkout) = checkout() else {
         return Err(Error::usage(
             "the engine's benchmarks are built from the project's sources, which are not here",
@@ -54,13 +50,16 @@ pub fn run(exec: &Exec, args: &BenchEngineArgs) -> Result<Exit> {
     if exec.dry_run {
         return Ok(Exit::Clean);
     }
-    if let Some(to) = &args.json {
-        std::fs::write(to, to_json(&timed)).map_err(io("cannot write", to))?;
-    }
-    if let Some(to) = &args.svg {
-        std::fs::write(to, chart(&timed).to_svg()).map_err(io("cannot write", to))?;
-    }
-    stdout::print(&text(&timed))?;
+    let written = output::all(vec![
+        output::write(&args.json, || to_json(&timed)),
+        output::write(&args.svg, || chart(&timed).to_svg()),
+    ]);
+    let shown = stdout::print(&text(&timed));
+    output::end(exec, written.and(shown), whole(&timed, all, result))
+}
+
+/// Whether all of the benchmarks were run.
+fn whole(timed: &[Timed], all: u64, result: Result<()>) -> Result<Exit> {
     result?;
     if timed.len() as u64 != all {
         let text = format!("{} of {all} benchmarks told their time", timed.len());

@@ -17,14 +17,12 @@ pub mod setting;
 pub mod store;
 pub mod table;
 
-use std::path::Path;
-
 use crate::args::{BenchAllocArgs, BenchArgs, BenchCommand, BenchMapArgs};
-use crate::error::{io, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::exact::thousands;
 use crate::exec::Exec;
 use crate::kernel::Flavor;
-use crate::run::check_output;
+use crate::output;
 use crate::stdout;
 
 use chart::{Bar, Chart, Group};
@@ -69,36 +67,26 @@ struct Show {
 }
 
 fn finish(exec: &Exec, args: &BenchArgs, rows: &[Row], show: Show) -> Result<Exit> {
-    let files = [&args.json, &args.svg];
-    files
-        .into_iter()
-        .flatten()
-        .try_for_each(|f| check_output(f))?;
+    output::check([&args.json, &args.svg])?;
     let Some(measured) = measure(exec, args, rows)? else {
         return Ok(Exit::Clean);
     };
     let exact = args.exact();
-    if let Some(to) = &args.json {
-        write(to, &json::to_string(show.what, &measured, rows, exact))?;
-    }
-    if let Some(to) = &args.svg {
-        write(to, &(show.chart)(&measured, rows, exact).to_svg())?;
-    }
-    stdout::print(&(show.table)(&measured, rows, exact))?;
+    let written = output::all(vec![
+        output::write(&args.json, || {
+            json::to_string(show.what, &measured, rows, exact)
+        }),
+        output::write(&args.svg, || (show.chart)(&measured, rows, exact).to_svg()),
+    ]);
+    let shown = stdout::print(&(show.table)(&measured, rows, exact));
     if measured.kept > 0 {
         let kept = measured.kept;
         exec.ui.note(&format!(
             "{kept} of the figures were measured by an earlier run of the same kernels; --fresh measures all anew"
         ));
     }
-    match measured.failed {
-        Some(error) => Err(error),
-        None => Ok(Exit::Clean),
-    }
-}
-
-fn write(to: &Path, text: &str) -> Result<()> {
-    std::fs::write(to, text).map_err(io("cannot write", to))
+    let end = measured.failed.map_or(Ok(Exit::Clean), Err);
+    output::end(exec, written.and(shown), end)
 }
 
 /// The sanitizers that are on, in the order of the chart's bars.

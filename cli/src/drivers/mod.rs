@@ -18,15 +18,15 @@ use crate::cell::{Cell, CellResult, Kind, Outcome};
 use crate::drivers::file::Driver;
 use crate::drivers::judge::Ran;
 use crate::drivers::modules::Modules;
-use crate::error::{io, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::exec::Exec;
 use crate::guest::Plan;
 use crate::host;
 use crate::kernel::{self, Flavor, Kernel};
 use crate::machine::{Model, MACHINES};
+use crate::output;
 use crate::page;
 use crate::qemu::{self, Machine};
-use crate::run::check_output;
 use crate::stdout;
 
 /// What a guest may take until its first step, on a slow machine.
@@ -56,8 +56,7 @@ pub fn run(exec: &Exec, args: &DriversArgs) -> Result<Exit> {
     }
     let (model, lazy) = (args.machine.machine, args.machine.lazy);
     model.check_lazy(lazy)?;
-    let mut outputs = [&args.json, &args.update].into_iter().flatten();
-    outputs.try_for_each(|to| check_output(to))?;
+    output::check([&args.json, &args.update])?;
     if !args.from.is_empty() {
         let results = markdown::read(&args.from)?;
         return tell(&results, args.update.as_deref());
@@ -77,21 +76,20 @@ pub fn run(exec: &Exec, args: &DriversArgs) -> Result<Exit> {
         return Ok(Exit::Clean);
     }
     let results: Vec<CellResult> = all.iter().map(Ran::result).collect();
-    if let Some(to) = &args.json {
-        let json = serde_json::to_string_pretty(&results).unwrap_or_default();
-        std::fs::write(to, json + "\n").map_err(io("cannot write", to))?;
-    }
-    if let Some(to) = &args.update {
-        update(to, &results)?;
-    }
-    stdout::print(&table::of(&all))?;
-    Ok(exit(&all))
+    let json = || serde_json::to_string_pretty(&results).unwrap_or_default() + "\n";
+    let written = output::all(vec![
+        output::write(&args.json, json),
+        update(args.update.as_deref(), &results),
+    ]);
+    let shown = stdout::print(&table::of(&all));
+    output::end(exec, written.and(shown), Ok(exit(&all)))
 }
 
 /// Shows results that there are already. Their exit code tells of failures, but not which kind they were.
 fn tell(results: &[CellResult], page: Option<&Path>) -> Result<Exit> {
-    page.map_or(Ok(()), |to| update(to, results))?;
+    let written = update(page, results);
     stdout::print(&markdown::of(results))?;
+    written?;
     let failed = |r: &CellResult| matches!(r.outcome, Outcome::Failed(_));
     let not_run = |r: &CellResult| matches!(r.outcome, Outcome::NotRun(_));
     Ok(
@@ -103,7 +101,8 @@ fn tell(results: &[CellResult], page: Option<&Path>) -> Result<Exit> {
     )
 }
 
-fn update(to: &Path, results: &[CellResult]) -> Result<()> {
+fn update(page: Option<&Path>, results: &[CellResult]) -> Result<()> {
+    let Some(to) = page else { return Ok(()) };
     let tables = format!("{}.\n\n{}", page::today(), markdown::of(results));
     page::update(to, "drivers", &tables)
 }
@@ -187,7 +186,6 @@ impl Lab {
                     Ok(Some(ran)) => ran,
                     // A dry run.
                     Ok(None) => continue,
-                    Err(e) if e.exit() == Exit::Interrupted => return Err(e),
                     Err(e) => Ran::not(self.cell(driver), Outcome::not_run(&e), e.exit()),
                 },
             };

@@ -22,12 +22,10 @@ pub mod select;
 pub mod shard;
 pub mod store;
 
-use std::path::Path;
-
 use crate::cell::Kind;
-use crate::error::{io, Error, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::exec::Exec;
-use crate::stdout;
+use crate::{output, stdout};
 use args::{MatrixArgs, MatrixCommand, MergeArgs, OutputArgs};
 use results::Results;
 
@@ -48,37 +46,19 @@ fn merge_files(args: &MergeArgs) -> Result<Exit> {
 }
 
 /// A file that cannot be written should be known before hours of work.
-fn check_outputs(output: &OutputArgs) -> Result<()> {
-    for path in [&output.json, &output.junit, &output.markdown]
-        .into_iter()
-        .flatten()
-    {
-        let parent = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        if !parent.is_dir() {
-            let text = format!(
-                "{} cannot be written: there is no folder {}",
-                path.display(),
-                parent.display()
-            );
-            return Err(Error::usage(text).help("make the folder first"));
-        }
-    }
-    Ok(())
+fn check_outputs(to: &OutputArgs) -> Result<()> {
+    output::check([&to.json, &to.junit, &to.markdown])
 }
 
-/// Writes the files asked for, and prints what is worth knowing.
-fn tell(results: &Results, output: &OutputArgs) -> Result<()> {
-    let write = |path: &Option<std::path::PathBuf>, text: String| match path {
-        Some(path) => std::fs::write(path, text).map_err(io("cannot write", path)),
-        None => Ok(()),
-    };
-    write(&output.json, results.to_json())?;
-    write(&output.junit, junit::to_string(results))?;
-    write(&output.markdown, markdown::to_string(results))?;
-    stdout::print(&summary(results))
+/// Writes the files asked for, each of which is tried, and prints what is worth knowing.
+fn tell(results: &Results, to: &OutputArgs) -> Result<()> {
+    let written = output::all(vec![
+        output::write(&to.json, || results.to_json()),
+        output::write(&to.junit, || junit::to_string(results)),
+        output::write(&to.markdown, || markdown::to_string(results)),
+    ]);
+    let shown = stdout::print(&summary(results));
+    written.and(shown)
 }
 
 /// What did not pass, by reason, then a line for each kind.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use dmasan_report::{Finding, Origin, Report};
 
 use crate::boot::{End, Outcome};
+use crate::error::Error;
 use crate::guest::Plan;
 use crate::kernel::Flavor;
 
@@ -64,11 +65,29 @@ impl Marks {
 }
 
 /// Judges a guest. The driver without the bug has to work and to stay silent; otherwise nothing that is said later counts.
-pub fn judge(column: Column, plan: &Plan, outcome: &Outcome, marks: &Marks) -> Verdict {
-    let report = match &outcome.report {
-        Ok(report) => report,
-        Err(why) => return Verdict::NotRun(format!("the log was not understood: {why}")),
-    };
+/// Fails if the user has interrupted it.
+pub fn judge(
+    column: Column,
+    plan: &Plan,
+    outcome: &Outcome,
+    marks: &Marks,
+) -> Result<Verdict, Error> {
+    if outcome.end == End::Interrupted {
+        return Err(Error::interrupted());
+    }
+    Ok(match &outcome.report {
+        Ok(report) => of_report(column, plan, outcome, report, marks),
+        Err(why) => Verdict::NotRun(format!("the log was not understood: {why}")),
+    })
+}
+
+fn of_report(
+    column: Column,
+    plan: &Plan,
+    outcome: &Outcome,
+    report: &Report,
+    marks: &Marks,
+) -> Verdict {
     if let Some(why) = twin(plan, outcome) {
         return Verdict::NotRun(why);
     }
@@ -138,9 +157,6 @@ fn twin(plan: &Plan, outcome: &Outcome) -> Option<String> {
 
 /// Why the driver with the bug was not seen at work. It may fail, but not to load.
 fn reached(plan: &Plan, outcome: &Outcome) -> Option<String> {
-    if outcome.end == End::Interrupted {
-        return Some("interrupted".to_owned());
-    }
     steps_of(plan, MUTANT).find_map(|(number, text)| match outcome.answers.result(number) {
         Some(0) => None,
         Some(rc) => Some(format!(
@@ -226,6 +242,11 @@ pub fn join(classes: &BTreeSet<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use crate::console::Answers;
+    use crate::error::Exit;
     use crate::guest::{Action, Step};
 
     fn plan() -> Plan {
@@ -271,6 +292,29 @@ mod tests {
         assert!(!marks("function").know_complaint(&found[0].1));
         let other = "device driver failed to check map error[device address=0x1] [size=192 bytes]";
         assert!(marks("error not checked").know_complaint(other));
+    }
+
+    #[test]
+    fn an_interrupted_guest_has_no_verdict() {
+        let log = "[    0.1] Linux version 7.3.4 (x)\n";
+        let outcome = |end| Outcome {
+            end,
+            answers: Answers::default(),
+            report: dmasan_report::parse(log.as_bytes()),
+            log: PathBuf::new(),
+            last_lines: Vec::new(),
+            took: Duration::ZERO,
+        };
+        let marks = Marks {
+            modules: Vec::new(),
+            device: String::new(),
+            known: Vec::new(),
+        };
+        let judge = |end| judge(Column::Origin, &plan(), &outcome(end), &marks);
+        let hung = judge(End::Hang(Duration::ZERO)).unwrap();
+        assert!(matches!(hung, Verdict::NotRun(_)), "{hung:?}");
+        let error = judge(End::Interrupted).unwrap_err();
+        assert_eq!(error.exit(), Exit::Interrupted);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::args::{jobs_or_default, KernelArgs, MutantsArgs};
-use crate::boot::{boot, Guest, Host, Outcome};
+use crate::boot::{boot, Guest, Host};
 use crate::cache::Key;
 use crate::cell::{self, CellResult, Kind};
 use crate::drivers::file::Driver;
@@ -26,10 +26,10 @@ use crate::kernel::{self, Kernel, KernelSpec};
 use crate::machine::Model;
 use crate::matrix::junit;
 use crate::matrix::run::utc;
+use crate::output;
 use crate::page;
 use crate::plug;
 use crate::qemu::{self, Machine};
-use crate::run::check_output;
 use crate::stdout;
 
 use column::Column;
@@ -67,20 +67,25 @@ pub fn run(exec: &Exec, args: &MutantsArgs) -> Result<Exit> {
             "flavors with one are rust, c, dma-api-debug; rust is on with `on` or `origin`",
         ));
     }
-    let outputs = [&args.json, &args.junit, &args.update];
-    let mut outputs = outputs.into_iter().flatten();
-    outputs.try_for_each(|to| check_output(to))?;
+    output::check([&args.json, &args.junit, &args.update])?;
 
-    let (rows, kernel) = match args.from.as_slice() {
-        [] => rows(exec, model, &args.kernel, &mutants, &columns)?,
-        files => store::read(files, &mutants, &columns, model.name)?,
+    let (mut rows, kernel, ended) = match args.from.as_slice() {
+        [] => rows(exec, model, &args.kernel, &mutants, &columns),
+        files => {
+            let (rows, kernel) = store::read(files, &mutants, &columns, model.name)?;
+            (rows, kernel, Ok(()))
+        }
     };
-    if exec.dry_run {
-        return Ok(Exit::Clean);
+    if rows.iter().all(|r| r.cells.is_empty()) {
+        // A dry run, or an error before the first guest.
+        return ended.map(|()| Exit::Clean);
     }
-    write(args, &rows, &columns, &kernel)?;
-    stdout::print(&table::text(&rows, &columns))?;
-    Ok(exit(&rows))
+    if let Err(error) = &ended {
+        rows.iter_mut().for_each(|r| r.complete(&columns, error));
+    }
+    let written = write(args, &rows, &columns, &kernel, ended.is_ok());
+    let shown = stdout::print(&table::text(&rows, &columns));
+    output::end(exec, written.and(shown), ended.map(|()| exit(&rows)))
 }
 
 /// A guest that did not run outranks a bug that was missed.
@@ -103,51 +108,61 @@ fn list(mutants: &[Mutant]) -> String {
     mutants.iter().map(line).collect()
 }
 
-fn write(args: &MutantsArgs, rows: &[Row], columns: &[Column], kernel: &str) -> Result<()> {
+/// Writes the files asked for; the page of the documentation only if the table is whole.
+fn write(
+    args: &MutantsArgs,
+    rows: &[Row],
+    columns: &[Column],
+    kernel: &str,
+    whole: bool,
+) -> Result<()> {
     let model = args.machine;
-    let put = |to: &Path, text: String| std::fs::write(to, text).map_err(io("cannot write", to));
-    if let Some(to) = &args.json {
-        put(to, store::to_json(rows, model.name, kernel))?;
-    }
-    if let Some(to) = &args.junit {
-        let of_row = |row: &Row| {
-            let cells = row.cells.iter().map(|c| c.result(&row.mutant, model));
-            cells.collect::<Vec<_>>()
-        };
+    let of_row = |row: &Row| {
+        let cells = row.cells.iter().map(|c| c.result(&row.mutant, model));
+        cells.collect::<Vec<_>>()
+    };
+    let junit = || {
         let results: Vec<CellResult> = rows.iter().flat_map(of_row).collect();
-        let now = utc(SystemTime::now());
-        put(to, junit::cells("dmasan mutants", &now, &results))?;
-    }
-    if let Some(to) = &args.update {
+        junit::cells("dmasan mutants", &utc(SystemTime::now()), &results)
+    };
+    let page = |to: &PathBuf| {
         let day = page::today();
         let of = format!("{day}, Linux {kernel}, machine `{}`.\n\n", model.name);
-        page::update(to, "mutants", &(of + &table::markdown(rows, columns)))?;
-    }
-    Ok(())
+        page::update(to, "mutants", &(of + &table::markdown(rows, columns)))
+    };
+    output::all(vec![
+        output::write(&args.json, || store::to_json(rows, model.name, kernel)),
+        output::write(&args.junit, junit),
+        args.update.iter().filter(|_| whole).try_for_each(page),
+    ])
 }
 
-/// Runs mutants in all columns. One that cannot be run is told as such, and the others are run.
+/// Runs mutants in all columns. One that cannot be run is told as such, and the others are run. What there is when
+/// something else fails or the user interrupts is returned with the error.
 fn rows(
     exec: &Exec,
     model: &'static Model,
     args: &KernelArgs,
     mutants: &[Mutant],
     columns: &[Column],
-) -> Result<(Vec<Row>, String)> {
-    let host = Host::prepare(exec, model)?;
+) -> (Vec<Row>, String, Result<()>) {
     let mut rows: Vec<Row> = mutants.iter().map(Row::new).collect();
     let mut release = String::new();
-    for column in columns {
-        let spec = args.spec(column.flavor(), model);
-        let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
-        let lab = Lab::new(&host, &kernel, model, *column)?;
-        release.clone_from(&kernel.release);
-        for row in &mut rows {
-            let cell = lab.cell(&row.mutant)?;
-            row.cells.extend(cell);
+    let mut fill = || {
+        let host = Host::prepare(exec, model)?;
+        for column in columns {
+            let spec = args.spec(column.flavor(), model);
+            let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
+            let lab = Lab::new(&host, &kernel, model, *column)?;
+            release.clone_from(&kernel.release);
+            for row in &mut rows {
+                row.cells.extend(lab.cell(&row.mutant)?);
+            }
         }
-    }
-    Ok((rows, release))
+        Ok(())
+    };
+    let ended = fill();
+    (rows, release, ended)
 }
 
 /// Everything that there is to run: each mutant with each sanitizer, on the default machine.
@@ -272,12 +287,11 @@ impl<'a> Lab<'a> {
             plan: &plan,
             timeout: Duration::from_secs(BOOTING + WORKING),
         };
-        let marks = marks(&plan, mutant);
-        let judge = |outcome: Outcome| {
-            let verdict = judge::judge(self.column, &plan, &outcome, &marks);
-            (verdict, outcome.log)
+        let Some(outcome) = boot(self.host, &guest)? else {
+            return Ok(None);
         };
-        Ok(boot(self.host, &guest)?.map(judge))
+        let verdict = judge::judge(self.column, &plan, &outcome, &marks(&plan, mutant))?;
+        Ok(Some((verdict, outcome.log)))
     }
 
     fn script(&self, driver: &Driver, machine: &Machine) -> Result<PathBuf> {

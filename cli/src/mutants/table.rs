@@ -2,6 +2,7 @@
 //! The table of mutants and columns: for people, for the documentation, and for programs.
 
 use crate::cell::{self, CellResult, Kind, Outcome};
+use crate::error::Error;
 use crate::machine::Model;
 
 use super::column::Column;
@@ -37,6 +38,18 @@ impl Row {
             mutant: mutant.clone(),
             cells: Vec::new(),
         }
+    }
+
+    /// Says of the columns that the mutant was not run in why it was not.
+    pub fn complete(&mut self, columns: &[Column], why: &Error) {
+        let not_run = |column: &Column| Cell {
+            column: *column,
+            verdict: Verdict::NotRun(why.to_string()),
+            seconds: 0.0,
+            log: None,
+        };
+        let left = columns.iter().skip(self.cells.len());
+        self.cells.extend(left.map(not_run));
     }
 }
 
@@ -277,6 +290,31 @@ caught    1 of 1           1 of 2
 e1000-tx, dmasan, =origin: not run: no QEMU
 e1000-tx, C reference: caught (unbind-leak), and expected to be missed: mend mutants.toml
 "
+        );
+    }
+
+    #[test]
+    fn what_ctrl_c_kept_from_running_is_in_the_table() {
+        let mut rows = [
+            row("rx", [found(true), Verdict::Missed]),
+            row("tx", [found(true), Verdict::Missed]),
+        ];
+        rows[1].cells.pop();
+        for row in &mut rows {
+            row.complete(&COLUMNS, &Error::interrupted());
+        }
+        let text = text(&rows, &COLUMNS);
+        assert!(
+            text.contains("e1000-tx  unbind-leak      not run\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("caught    2 of 2           0 of 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("e1000-tx, C reference: not run: interrupted\n"),
+            "{text}"
         );
     }
 

@@ -21,15 +21,14 @@ use crate::arch::Arch;
 use crate::args::Switch;
 use crate::bench::program as benchmark;
 use crate::boot::{boot, End, Guest, Host};
-use crate::error::{io, Error, Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::exec::Exec;
 use crate::guest::Plan;
 use crate::kernel::{self, Flavor, Kernel, KernelSpec};
 use crate::matrix::junit;
 use crate::matrix::run::utc;
 use crate::qemu::{self, Device, Machine};
-use crate::run::check_output;
-use crate::{process, stdout, verdict};
+use crate::{output, process, stdout, verdict};
 use args::SelftestsArgs;
 use judge::{is_doubtful, judge, Judged};
 use read::Ran;
@@ -50,24 +49,21 @@ pub fn run(exec: &Exec, args: &SelftestsArgs) -> Result<Exit> {
         stdout::print(&table::list(&suites))?;
         return Ok(Exit::Clean);
     }
-    let mut outputs = [&args.json, &args.junit].into_iter().flatten();
-    outputs.try_for_each(|to| check_output(to))?;
+    output::check([&args.json, &args.junit])?;
     let lab = Lab::new(exec, args.kernel.spec(Flavor::Rust, machine.model), machine)?;
     let begun = utc(SystemTime::now());
     let Some(judged) = lab.compare(args.debug_pagealloc, &suites)? else {
         return Ok(Exit::Clean);
     };
-    if let Some(to) = &args.json {
-        let text = table::json(&lab, args.debug_pagealloc, &judged);
-        std::fs::write(to, text).map_err(io("cannot write", to))?;
-    }
-    if let Some(to) = &args.junit {
-        let results = cells::results(&lab.machine, args.debug_pagealloc, &judged);
-        let text = junit::cells("dmasan selftests", &begun, &results);
-        std::fs::write(to, text).map_err(io("cannot write", to))?;
-    }
-    stdout::print(&table::text(&judged))?;
-    exit(&judged)
+    let json = || table::json(&lab, args.debug_pagealloc, &judged);
+    let results = || cells::results(&lab.machine, args.debug_pagealloc, &judged);
+    let junit = || junit::cells("dmasan selftests", &begun, &results());
+    let written = output::all(vec![
+        output::write(&args.json, json),
+        output::write(&args.junit, junit),
+    ]);
+    let shown = stdout::print(&table::text(&judged));
+    output::end(exec, written.and(shown), exit(&judged))
 }
 
 /// The machine for these guests: with a device that the benchmark of the DMA API can be bound to.
