@@ -346,6 +346,22 @@ scenarios! {
         stale_iotlb,
         stress_virtio,
         vmalloc;
+    arm64_smmuv3_16k Rust NEWEST "arm64-smmuv3-16k" ignore = "its kernel is built for it alone":
+        device_removed,
+        domain_gone,
+        e1000e_traffic,
+        edu_page,
+        group_type,
+        kunit,
+        kunit_table,
+        mapped_twice,
+        nvme_traffic,
+        order3_inner,
+        origin_object,
+        own_domain,
+        reused_while_mapped,
+        sg_segment,
+        vmalloc;
     arm64_smmuv3_64k Rust NEWEST "arm64-smmuv3-64k" ignore = "its kernel is built for it alone":
         device_removed,
         domain_gone,
@@ -362,6 +378,11 @@ scenarios! {
         reused_while_mapped,
         sg_segment,
         vmalloc;
+    arm64_virtio_iommu_16k Rust NEWEST "arm64-virtio-iommu-16k" ignore = "its kernel is built for it alone":
+        device_removed,
+        e1000e_traffic,
+        kunit,
+        nvme_traffic;
     arm64_virtio_iommu_64k Rust NEWEST "arm64-virtio-iommu-64k" ignore = "its kernel is built for it alone":
         device_removed,
         e1000e_traffic,
