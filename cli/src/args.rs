@@ -540,8 +540,9 @@ pub struct BenchEngineArgs {
 /// `dmasan bench budget`
 #[derive(Args, Debug)]
 pub struct BudgetArgs {
-    /// What the module does: dma/SIZE, iommu/SIZE, iommu_2m/SIZE, pages/SIZE, shuffled/SIZE, alloc/ORDER
-    #[arg(value_name = "TEST")]
+    /// What the module does: dma/SIZE, iommu/SIZE, iommu_2m/SIZE, pages/SIZE, shuffled/SIZE, alloc/ORDER,
+    /// alloc_mapped/ORDER or slab/BYTES
+    #[arg(value_name = "TEST", value_parser = rows::test)]
     pub test: String,
     /// The kernel function to follow, such as dma_map_page_attrs, iommu_unmap or __free_pages
     #[arg(value_name = "FUNCTION")]

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -66,6 +67,10 @@ fn unknown_names_are_told_with_all_known_ones() {
     assert!(stderr.contains("orders are 0 to 10"), "{stderr}");
     let stderr = refused(&["bench", "map", "--param", "2"]);
     assert!(stderr.contains("0, 1 or origin is wanted"), "{stderr}");
+    for test in ["foo", "dma/0K"] {
+        let stderr = refused(&["bench", "budget", test, "iommu_unmap"]);
+        assert!(stderr.contains("tests are: dma/SIZE, "), "{stderr}");
+    }
 }
 
 #[test]
@@ -235,6 +240,27 @@ fn the_budget_of_a_call_adds_up() {
     assert_eq!(rows.iter().map(|r| r.1).sum::<u64>(), all);
     assert!((200..20_000).contains(&all), "{all}");
     assert!(rows.iter().any(|r| r.0 == "dma_unmap_page_attrs"));
+}
+
+#[test]
+fn ctrl_c_is_no_failure_of_the_debugger() {
+    let _one = one_guest();
+    let call = ["bench", "budget", "dma/4K", "dma_unmap_page_attrs"];
+    let setting = ["--flavors", FLAVOR, "--param", "1"];
+    let mut child = dmasan(&[call, setting].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = stderr.lines().map_while(Result::ok);
+    assert!(lines.any(|l| l.contains("instruction by instruction")));
+    // The debugger is there by then: the guest takes ten times as long.
+    std::thread::sleep(Duration::from_secs(1));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let said: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
+    assert_eq!(said, ["error: interrupted"]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::error::{io, Error, Exit, Result};
 use crate::exact::thousands;
 use crate::exec::Exec;
 use crate::kernel::{self, Kernel};
+use crate::process;
 use crate::qemu::Machine;
 use crate::stdout;
 
@@ -94,6 +95,7 @@ fn follow(
     let _ = std::fs::remove_file(&socket);
     // Ctrl-C ends both; how the guest ended else is no matter once the call was followed.
     outcome?;
+    process::check()?;
     budget?.map(Some).map_err(|e| {
         let help = format!(
             "the test `{}` may not call {} itself, or not {} times (--call)",

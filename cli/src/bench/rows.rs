@@ -45,6 +45,9 @@ const SIZES: &[(u32, &str)] = &[
 /// Pages in 1G, the size that the kernel's benchmark does not reach.
 pub const GIB: u32 = 1 << 18;
 
+/// The largest object that has a cache of its own, in bytes; kmalloc() takes larger ones from the page allocator.
+const SLAB_MAX: u32 = 8192;
+
 /// The sizes of the tables in this project's documents.
 pub const DEFAULT_PAGES: &str = "1,16,256,1024,262144";
 
@@ -140,6 +143,29 @@ pub fn order(text: &str) -> std::result::Result<u8, String> {
     }
 }
 
+/// Reads the name of a test of the module with calls that can be followed: KIND/ARGUMENT.
+pub fn test(text: &str) -> std::result::Result<String, String> {
+    let (kind, argument) = text.split_once('/').unwrap_or((text, ""));
+    let mut sizes = SIZES.iter();
+    let fits = match kind {
+        "dma" => sizes.any(|(p, name)| *p != GIB && name.eq_ignore_ascii_case(argument)),
+        "iommu" | "iommu_2m" | "pages" | "shuffled" => {
+            sizes.any(|(_, name)| name.eq_ignore_ascii_case(argument))
+        }
+        "alloc" | "alloc_mapped" => order(argument).is_ok(),
+        "slab" => argument.parse().is_ok_and(|b: u32| b > 0 && b <= SLAB_MAX),
+        _ => false,
+    };
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        let sizes: Vec<&str> = SIZES.iter().map(|(_, name)| *name).collect();
+        format!(
+            "tests are: dma/SIZE, iommu/SIZE, iommu_2m/SIZE, pages/SIZE, shuffled/SIZE, where a SIZE is one of {} (not \
+             for dma); alloc/ORDER, alloc_mapped/ORDER, from 0 to 10; slab/BYTES, from 1 to {SLAB_MAX}",
+            sizes.join(", ")
+        )
+    })
+}
+
 /// The rows of `bench alloc`.
 pub fn of_alloc(orders: &[u8]) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -191,6 +217,41 @@ mod tests {
             );
         }
         assert!(order("11").is_err() && order("x").is_err() && order("10").is_ok());
+    }
+
+    #[test]
+    fn tests_are_those_of_the_module() {
+        for right in [
+            "dma/4K", "dma/4m", "iommu/1G", "pages/2M", "alloc/10", "slab/512",
+        ] {
+            assert_eq!(test(right).as_deref(), Ok(right));
+        }
+        let wrong = [
+            "foo",
+            "dma",
+            "dma/0K",
+            "dma/1G",
+            "dma/4096",
+            "iommu/3K",
+            "alloc/11",
+            "slab/0",
+            "slab/8193",
+            "/4K",
+            "",
+        ];
+        for wrong in wrong {
+            let error = test(wrong).unwrap_err();
+            assert!(error.contains("2M, 4M, 1G (not for dma)"), "{error}");
+        }
+        // All that is measured can be followed.
+        let mut rows = of_map(&[1, GIB], &[], true).unwrap();
+        rows.extend(of_alloc(&[0]));
+        for row in rows {
+            let Source::Module(name) = row.source else {
+                continue;
+            };
+            assert_eq!(test(&name), Ok(name));
+        }
     }
 
     #[test]
