@@ -77,7 +77,7 @@ pub struct Counts {
 }
 
 /// What a guest has answered so far. `begin N`, `step N rc=R`, `| text` of step N, `counts N SUM NEGATIVE` before and
-/// after it, `reported N`, `done`.
+/// after it, `unbound N` of the step that unloads a module, `reported N`, `done`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Answers {
     /// Results of the steps that ended, in order: number and exit status.
@@ -88,6 +88,8 @@ pub struct Answers {
     pub current: Option<u32>,
     /// What was counted: number of the step, then before and after it.
     pub counts: Vec<(u32, Counts)>,
+    /// Steps that unload a module of whose drivers none has had a device.
+    pub unbound: Vec<u32>,
     /// Pages with a report that were still mapped at the end.
     pub reported: u64,
     /// Everything was carried out.
@@ -112,6 +114,8 @@ impl Answers {
             }
         } else if let Some(counts) = line.strip_prefix("counts ") {
             self.counts.extend(read_counts(counts));
+        } else if let Some(number) = line.strip_prefix("unbound ") {
+            self.unbound.extend(number.parse::<u32>());
         } else if let Some(pages) = line.strip_prefix("reported ") {
             self.reported = pages.parse().unwrap_or(0);
         } else if line == "done" {
@@ -211,6 +215,9 @@ mod tests {
         assert_eq!((before.sum, after.sum, after.negative), (4096, -1, 3));
         assert_eq!(answers.counts_around(|n| n == 2), None);
         answers.take("reported 3");
+        answers.take("unbound 2");
+        answers.take("unbound x");
+        assert_eq!(answers.unbound, [2]);
         answers.take("done");
         assert!(answers.done && answers.reported == 3);
         assert_eq!(answers.result(2), None);

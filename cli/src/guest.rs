@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::exec::quote;
+use crate::modinfo;
 
 /// The kernel takes at most about a thousand bytes in one write to /dev/kmsg.
 const TEXT_MAX: usize = 300;
@@ -26,8 +27,7 @@ pub struct Load {
 impl Load {
     /// The name that the kernel gives to the module.
     pub fn name(&self) -> String {
-        let stem = self.file.file_stem().unwrap_or_default();
-        stem.to_string_lossy().replace('-', "_")
+        modinfo::name(&self.file)
     }
 
     fn text(&self) -> String {
@@ -194,18 +194,38 @@ end() { echo "<6>dmasan: step $nonce $1 end rc=$2" >/dev/kmsg; echo "step $1 rc=
 # Marks what others print, so that it cannot be taken for an answer.
 quoted() { while IFS= read -r line || [ -n "$line" ]; do printf '| %s\n' "$line"; done; }
 
+# The folder of a driver has a link to each device that is bound to it. When one comes or goes, the kernel sets the
+# folder's time, but only if somebody has set it before.
+age_drivers() {
+	for driver in /sys/module/"$1"/drivers/*; do
+		[ ! -d "$driver" ] || touch -c -d @0 "$driver"
+	done
+}
+
+# Whether a module has drivers, and none of them has a device or has had one.
+idle() {
+	for driver in /sys/module/"$1"/drivers/*; do
+		[ -d "$driver" ] && [ "$(stat -L -c %Y "$driver")" = 0 ] || return 1
+		for device in "$driver"/*; do
+			[ ! -e "$device/driver" ] || return 1
+		done
+	done
+}
+
 # From a pipe, which finit_module() refuses: where that fails insmod tries init_module(), and a module whose init
 # fails would be started twice.
 load() {
-	number=$1 text=$2 file=$3; shift 3
+	number=$1 text=$2 name=$3 file=$4; shift 4
 	begin "$number" "$text"
 	cat "$file" | insmod /dev/stdin "$@" >/tmp/out 2>&1; rc=$?
+	[ "$rc" -ne 0 ] || age_drivers "$name"
 	quoted </tmp/out
 	end "$number" "$rc"
 }
 
 unload() {
 	[ -d "/sys/module/$3" ] || return 0
+	idle "$3" && echo "unbound $1"
 	begin "$1" "$2"
 	rmmod "$3" >/tmp/out 2>&1; rc=$?
 	quoted </tmp/out
@@ -264,6 +284,7 @@ fn call(step: &Step, number: u32, modules: &[&Path]) -> String {
     words.push(word(&one_line(&step.text)));
     match &step.action {
         Action::Load(load) => {
+            words.push(word(&load.name()));
             words.push(word(&guest_path(modules, &load.file)));
             words.extend(load.params.iter().map(|p| word(p)));
         }
@@ -337,7 +358,7 @@ mod tests {
         let init = init(&Plan::new(&requests, None), "77", "ttyS1");
         assert!(
             init.contains(
-                r#"load 1 'a b s=it'\''s $x' '/modules/0/a b.ko' 's=it'\''s $x' || return"#
+                r#"load 1 'a b s=it'\''s $x' 'a b' '/modules/0/a b.ko' 's=it'\''s $x' || return"#
             ),
             "{init}"
         );

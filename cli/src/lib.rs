@@ -28,6 +28,7 @@ pub mod lint;
 pub mod machine;
 pub mod mail;
 pub mod matrix;
+pub mod modinfo;
 pub mod module;
 pub mod mutants;
 pub mod near;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `dmasan run`: boots a kernel, loads modules, runs a script, reports.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
@@ -110,6 +111,9 @@ fn finish(
     if let Some(note) = still_mapped(outcome.answers.reported) {
         exec.ui.note(&note);
     }
+    for note in unbound(&outcome.answers.unbound, plan) {
+        exec.ui.note(&note);
+    }
     output::end(exec, written.and(shown), verdict::of(outcome, plan))
 }
 
@@ -135,6 +139,17 @@ fn still_mapped(pages: u64) -> Option<String> {
     Some(format!(
         "note: {pages} reported {are} still mapped; another bug with {them} is not reported"
     ))
+}
+
+/// Of a driver without a device only init and exit are run: that nothing is found means little.
+fn unbound(steps: &[u32], plan: &Plan) -> BTreeSet<String> {
+    let module = |number: &u32| match &plan.step(*number)?.action {
+        Action::Unload(name) => Some(name),
+        _ => None,
+    };
+    let note =
+        |name| format!("note: the driver of {name} was bound to no device; --device adds one");
+    steps.iter().filter_map(module).map(note).collect()
 }
 
 /// The script's output, the report, and where the log is.
@@ -195,5 +210,22 @@ mod tests {
             note,
             "note: 8 reported pages are still mapped; another bug with one of them is not reported"
         );
+    }
+
+    #[test]
+    fn a_driver_without_a_device_is_told_once() {
+        let load = |file: &str| Load {
+            file: file.into(),
+            params: Vec::new(),
+            path: "x".to_owned(),
+        };
+        // Loaded, unloaded and loaded again, and unloaded in the end.
+        let plan = Plan::new(&[vec![load("x.ko")], vec![load("x.ko")]], None);
+        let notes: Vec<String> = unbound(&[2, 4], &plan).into_iter().collect();
+        let note = "note: the driver of x was bound to no device; --device adds one";
+        assert_eq!(notes, [note]);
+        assert!(unbound(&[], &plan).is_empty());
+        // Anything in the guest can write an answer.
+        assert!(unbound(&[1, 9], &plan).is_empty());
     }
 }

@@ -222,6 +222,61 @@ fn a_module_in_rust_loads_and_its_folder_is_not_written_to() {
     assert_eq!(names(&folder), before);
 }
 
+/// The file that the last build of a folder has left in the cache.
+fn built(folder: &str, file: &str) -> PathBuf {
+    let json = dmasan(&["doctor", "--json"]).output().unwrap().stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let what = format!("module {folder}");
+    let entries = json["cached"].as_array().unwrap().iter();
+    let of = entries.filter(|e| e["what"] == what.as_str() && e["complete"] == true);
+    let files = of.map(|e| {
+        Path::new(e["path"].as_str().unwrap())
+            .join("src")
+            .join(file)
+    });
+    files
+        .max_by_key(|f| fs::metadata(f).unwrap().modified().unwrap())
+        .unwrap()
+}
+
+#[test]
+fn a_module_in_a_file_of_another_name_is_unloaded() {
+    let (code, _, _) = run(&["run", "--module", &data("rust_module")]);
+    assert_eq!(code, 0);
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, log) = (dir.path().join("my-copy-1.2.ko"), dir.path().join("log"));
+    fs::copy(built("rust_module", "rust_module.ko"), &copy).unwrap();
+    let (copy, log) = (copy.to_str().unwrap(), log.to_str().unwrap());
+    // The second load works only after the first one is undone.
+    let (code, stdout, _) = run(&["run", "--module", copy, "--module", copy, "--keep-log", log]);
+    assert_eq!(code, 0);
+    assert_eq!(stdout.matches("unload rust_module ").count(), 2);
+    let log = fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("rust_module: unloaded").count(), 2);
+}
+
+#[test]
+fn a_driver_that_never_had_a_device_is_told() {
+    let note = "the driver of edu_dma was bound to no device";
+    let (code, _, stderr) = run(&["run", "--module", &edu(1)]);
+    assert_eq!(code, 0);
+    assert!(stderr.contains(note), "{stderr}");
+    let with = ["--device", "edu", "--module", &edu(0)];
+    let (code, _, stderr) = run(&[&["run"], &with[..]].concat());
+    assert_eq!(code, 0);
+    assert!(!stderr.contains("bound to no device"), "{stderr}");
+    // It has a device for a while only.
+    let text = "cd /sys/bus/pci/drivers/edu_dma; for d in 0*; do echo $d >unbind || exit 1; done; echo left: 0*";
+    let (code, stdout, stderr) = run_script(text, &with);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("left: 0*"), "{stdout}");
+    assert!(!stderr.contains("bound to no device"), "{stderr}");
+    // A module without a driver.
+    let (code, _, stderr) = run(&["run", "--module", &data("rust_module")]);
+    assert_eq!(code, 0);
+    assert!(!stderr.contains("bound to no device"), "{stderr}");
+}
+
 #[test]
 fn a_module_for_another_kernel_is_explained() {
     let dir = tempfile::tempdir().unwrap();

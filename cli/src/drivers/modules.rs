@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use object::{Object, ObjectSection};
-
 use crate::error::{io, Error, Result};
+use crate::modinfo::{self, name_of_build};
 
 /// The modules of a built kernel, by the names that the kernel has for them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,12 +28,12 @@ impl Modules {
             let lines = text.lines().filter(|l| !l.is_empty());
             Ok(lines.map(|l| build.join(l)).collect::<Vec<_>>())
         };
-        let ko = |path: PathBuf| (module_name(&path), path.with_extension("ko"));
+        let ko = |path: PathBuf| (name_of_build(&path), path.with_extension("ko"));
         Ok(Modules {
             files: list("modules.order")?.into_iter().map(ko).collect(),
             builtin: list("modules.builtin")?
                 .iter()
-                .map(|p| module_name(p))
+                .map(|p| name_of_build(p))
                 .collect(),
         })
     }
@@ -96,20 +95,9 @@ impl Modules {
     }
 }
 
-/// The name that the kernel gives to the module in a file.
-fn module_name(file: &Path) -> String {
-    let stem = file.file_stem().unwrap_or_default();
-    stem.to_string_lossy().replace('-', "_")
-}
-
 /// The modules that one needs.
 fn depends(content: &[u8]) -> std::result::Result<Vec<String>, String> {
-    let elf = object::File::parse(content).map_err(|e| e.to_string())?;
-    let section = elf.section_by_name(".modinfo").ok_or("no .modinfo")?;
-    let data = section.data().map_err(|e| e.to_string())?;
-    let mut lines = data.split(|b| *b == 0);
-    let line = lines.find_map(|l| l.strip_prefix(b"depends="));
-    let text = String::from_utf8_lossy(line.ok_or("no `depends` in .modinfo")?);
+    let text = modinfo::value(content, "depends")?.ok_or("no `depends` in .modinfo")?;
     let names = text.split(',').filter(|n| !n.is_empty());
     Ok(names.map(str::to_owned).collect())
 }
@@ -117,17 +105,7 @@ fn depends(content: &[u8]) -> std::result::Result<Vec<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object::write;
-    use object::{Architecture, BinaryFormat, Endianness, SectionKind};
-
-    /// A module as far as it is read here.
-    fn module(modinfo: &[u8]) -> Vec<u8> {
-        let mut elf =
-            write::Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
-        let section = elf.add_section(vec![], b".modinfo".to_vec(), SectionKind::ReadOnlyData);
-        elf.append_section_data(section, modinfo, 1);
-        elf.write().unwrap()
-    }
+    use crate::modinfo::tests::module;
 
     fn build(modules: &[(&str, &str)]) -> (tempfile::TempDir, Modules) {
         let dir = tempfile::tempdir().unwrap();
@@ -148,7 +126,7 @@ mod tests {
     fn loads(modules: &Modules, names: &[&str]) -> Vec<String> {
         let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
         let files = modules.to_load(&names).unwrap();
-        files.iter().map(|f| module_name(f)).collect()
+        files.iter().map(|f| name_of_build(f)).collect()
     }
 
     #[test]
