@@ -48,6 +48,22 @@ fn one_of_each_class_is_shown_in_full() {
 }
 
 #[test]
+fn docs_explain_every_fact() {
+    let docs = read("../docs/reports.md");
+    let rows = docs.lines().filter_map(|l| l.strip_prefix("| `"));
+    let explained: Vec<&str> = rows.filter_map(|r| r.split(" | ").next()).collect();
+    for finding in report().findings {
+        let mappings = finding.mappings.iter();
+        let ends = mappings.clone().filter_map(|m| m.ended.as_ref());
+        let all = mappings.map(|m| &m.facts).chain(ends.map(|e| &e.facts));
+        for (name, _) in all.chain([&finding.facts]).flat_map(|f| f.iter()) {
+            let is = |row: &&str| row.split('`').any(|word| word == name);
+            assert!(explained.iter().any(is), "docs/reports.md has no `{name}`");
+        }
+    }
+}
+
+#[test]
 fn they_are_whole_and_tell_who() {
     for finding in report().findings {
         let class = finding.class.as_str();
