@@ -319,14 +319,17 @@ fn run_name(nonce: &str) -> String {
 }
 
 /// The folder of one run; deleted when dropped.
-struct RunDir {
-    path: PathBuf,
+#[derive(Debug)]
+pub struct RunDir {
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 impl RunDir {
-    fn make(env: &Env, nonce: &str) -> Result<RunDir> {
+    /// Makes one; `nonce` tells it from others of this process.
+    pub fn make(env: &Env, nonce: &str) -> Result<RunDir> {
         let root = run_root(env);
-        remove_remains(&root);
+        remove_remains(&root, "");
         let path = root.join(run_name(nonce));
         fs::create_dir_all(&path).map_err(io("cannot create", &path))?;
         Ok(RunDir { path })
@@ -340,12 +343,13 @@ impl Drop for RunDir {
     }
 }
 
-/// Deletes folders of runs that were killed: their process is no more.
-fn remove_remains(root: &Path) {
+/// Deletes folders of runs that were killed: their process, whose number their names have after `prefix`, is no more.
+pub fn remove_remains(root: &Path, prefix: &str) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|n| n.split('-').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        let owner = name.to_str().and_then(|n| n.strip_prefix(prefix));
+        let owner = owner.and_then(|n| n.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -363,7 +367,13 @@ mod tests {
         let alive = root.path().join(run_name("x"));
         fs::create_dir(&dead).unwrap();
         fs::create_dir(&alive).unwrap();
-        remove_remains(root.path());
+        remove_remains(root.path(), "");
         assert!(!dead.exists() && alive.exists());
+        let dead = root.path().join("run-4194305");
+        let others = root.path().join("kept");
+        fs::create_dir(&dead).unwrap();
+        fs::create_dir(&others).unwrap();
+        remove_remains(root.path(), "run-");
+        assert!(!dead.exists() && alive.exists() && others.exists());
     }
 }

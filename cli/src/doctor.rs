@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use nix::unistd::{access, AccessFlags};
 use serde::Serialize;
 
 use crate::args::DoctorArgs;
@@ -239,6 +240,15 @@ fn disk() -> Check {
         .ancestors()
         .find(|p| p.exists())
         .unwrap_or(Path::new("/"));
+    let writable = AccessFlags::W_OK | AccessFlags::X_OK;
+    if !existing.is_dir() || access(existing, writable).is_err() {
+        let found = format!("no folder can be made at {}", root.display());
+        let advice = format!(
+            "make {} a folder that you can write to, or point XDG_CACHE_HOME elsewhere",
+            existing.display()
+        );
+        return check("disk", State::Missing, found, &advice);
+    }
     let free = bootstrap::free_space(existing).unwrap_or(0);
     let made = root.join("root").exists() || root.join("host").exists();
     let found = format!("{} free at {}", size(free), root.display());

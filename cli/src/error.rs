@@ -140,6 +140,14 @@ pub fn io<'a>(
     move |e| Error::failed(format!("{what} {}: {e}", path.display())).because(e)
 }
 
+/// The same of a file or folder that the user has named: the name may be mistyped.
+pub fn cannot_read(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
+    move |e| {
+        let text = format!("cannot read {}: {e}", path.display());
+        Error::usage(text).help("give the name of one that exists and that you can read")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

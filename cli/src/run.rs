@@ -81,7 +81,11 @@ fn check_script(script: &Path) -> Result<()> {
     if script.is_file() {
         return Ok(());
     }
-    let error = Error::usage(format!("there is no script `{}`", script.display()));
+    let what = match script.exists() {
+        true => format!("`{}` is not a regular file", script.display()),
+        false => format!("there is no script `{}`", script.display()),
+    };
+    let error = Error::usage(what);
     Err(error.help("give a shell script; busybox sh runs it in the guest"))
 }
 

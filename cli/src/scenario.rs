@@ -12,7 +12,7 @@ use dmasan_report::{Finding, Report, Warning};
 use serde::Deserialize;
 
 use crate::embed::SCENARIOS;
-use crate::error::{io, Error, Result};
+use crate::error::{cannot_read, io, Error, Result};
 use crate::kernel::Flavor;
 use crate::machine::Model;
 use crate::qemu::{Device, Machine};
@@ -201,12 +201,16 @@ impl Scenario {
 
     /// All scenarios below a folder, by name.
     pub fn all(dir: &Path) -> Result<Vec<Scenario>> {
-        let entries = fs::read_dir(dir).map_err(io("cannot read", dir))?;
+        let entries = fs::read_dir(dir).map_err(cannot_read(dir))?;
         let mut dirs: Vec<PathBuf> = entries
             .filter_map(|e| Some(e.ok()?.path()))
             .filter(|p| p.join(FILE).is_file())
             .collect();
         dirs.sort();
+        if dirs.is_empty() {
+            let text = format!("there is no scenario in {}", dir.display());
+            return Err(Error::usage(text).help(format!("each is a folder with a {FILE} in it")));
+        }
         dirs.iter().map(|d| Scenario::read(d)).collect()
     }
 

@@ -112,6 +112,8 @@ fn a_missing_script_is_named() {
         stderr.contains("there is no script `/no/script.sh`"),
         "{stderr}"
     );
+    let stderr = refused(&["run", "--script", "/tmp"]);
+    assert!(stderr.contains("`/tmp` is not a regular file"), "{stderr}");
 }
 
 #[test]

@@ -215,6 +215,43 @@ fn doctor_looks_only() {
 }
 
 #[test]
+fn doctor_tells_that_a_cache_cannot_be_made() {
+    dmasan(Path::new("/dev/null"))
+        .arg("doctor")
+        .assert()
+        .code(2)
+        .stdout(contains("no folder can be made at /dev/null/dmasan"))
+        .stdout(contains("make /dev/null a folder that you can write to"));
+}
+
+#[test]
+fn mistyped_names_of_what_is_read_are_wrong_usage() {
+    let cache = tempfile::tempdir().unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let empty = empty.path().to_str().unwrap();
+    let cases: [(&[&str], &str); 4] = [
+        (&["drivers", "--from", "/no/x"], "cannot read /no/x"),
+        (&["mutants", "--from", "/no/x"], "cannot read /no/x"),
+        (
+            &["matrix", "--list", "--scenarios", "/no/x"],
+            "cannot read /no/x",
+        ),
+        (
+            &["matrix", "--list", "--scenarios", empty],
+            "there is no scenario in",
+        ),
+    ];
+    for (args, told) in cases {
+        dmasan(cache.path())
+            .args(args)
+            .assert()
+            .code(2)
+            .stderr(contains(told))
+            .stderr(contains("help: "));
+    }
+}
+
+#[test]
 fn no_colour_in_a_pipe() {
     run(&["doctor"]).stdout(contains("\x1b[").not());
     run(&["--color", "always", "doctor"]).stdout(contains("\x1b["));

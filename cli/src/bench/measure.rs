@@ -9,7 +9,7 @@ use crate::bench::program;
 use crate::bench::rows::{Row, Source};
 use crate::bench::setting::Setting;
 use crate::bench::store::Store;
-use crate::boot::{boot, Guest, Host, Outcome};
+use crate::boot::{boot, Guest, Host, Outcome, RunDir};
 use crate::cache::Key;
 use crate::demo;
 use crate::embed;
@@ -346,28 +346,27 @@ fn tests<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
     tests
 }
 
-/// The script for the kernel's benchmark; deleted when dropped.
+/// The script for the kernel's benchmark; its folder is deleted when dropped.
 struct Script {
     path: std::path::PathBuf,
+    _dir: Option<RunDir>,
 }
 
 impl Script {
     fn write(host: &Host, job: &Job<'_>) -> Result<Script> {
-        let name = format!("{}-{}.sh", program::NAME, std::process::id());
-        let script = Script {
-            path: host.cache.root().join(name),
-        };
-        if job.kernels && !host.exec.dry_run {
-            let text = program::script(&pairs(&job.rows), KERNEL_SECONDS);
-            std::fs::write(&script.path, text).map_err(io("cannot write", &script.path))?;
+        let name = format!("{}.sh", program::NAME);
+        if !job.kernels || host.exec.dry_run {
+            let path = name.into();
+            return Ok(Script { path, _dir: None });
         }
-        Ok(script)
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        let dir = RunDir::make(&host.env, program::NAME)?;
+        let path = dir.path.join(name);
+        let text = program::script(&pairs(&job.rows), KERNEL_SECONDS);
+        std::fs::write(&path, text).map_err(io("cannot write", &path))?;
+        Ok(Script {
+            path,
+            _dir: Some(dir),
+        })
     }
 }
 

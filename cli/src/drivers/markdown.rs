@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use dmasan_report::text::printable;
 
 use crate::cell::{CellResult, Outcome};
-use crate::error::{io, Error, Result};
+use crate::error::{cannot_read, Error, Result};
 use crate::machine::MACHINES;
 
 /// Results as files have them. Where several have the same cell, the last one counts.
 pub fn read(files: &[PathBuf]) -> Result<Vec<CellResult>> {
     let mut all = BTreeMap::new();
     for file in files {
-        let text = fs::read_to_string(file).map_err(io("cannot read", file))?;
+        let text = fs::read_to_string(file).map_err(cannot_read(file))?;
         let results: Vec<CellResult> = serde_json::from_str(&text).map_err(|e| {
             Error::usage(format!("{} has no results of drivers: {e}", file.display()))
                 .help("give files that `dmasan drivers --json` wrote")

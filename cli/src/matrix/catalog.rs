@@ -9,7 +9,7 @@ use crate::cell::{Cell, Kind};
 use crate::drivers::file::Driver;
 use crate::error::Result;
 use crate::kernel::Flavor;
-use crate::machine::MACHINES;
+use crate::machine::{Model, MACHINES};
 use crate::matrix::{offers, runner};
 use crate::scenario::Scenario;
 
@@ -61,21 +61,25 @@ impl Catalog {
         offer.impossible.as_deref()
     }
 
-    /// Names of a kind.
-    pub fn names(&self, kind: Kind) -> BTreeSet<&str> {
-        let of_kind = self.offers.iter().filter(|o| o.cell.kind == kind);
-        of_kind.map(|o| o.cell.name.as_str()).collect()
-    }
-
-    /// How many pairs of a name and a machine there are that nobody offers: the scenario, or the driver, does not ask for
-    /// this machine.
-    pub fn not_asked(&self, kind: Kind) -> usize {
+    /// How many pairs there are, of a name among those chosen and a machine, that nobody offers: the scenario, or the
+    /// driver, does not ask for this machine. No machines: all.
+    pub fn not_asked(&self, kind: Kind, chosen: &[&Offer], machines: &[&Model]) -> usize {
+        let names = names(kind, chosen);
+        let among = |m: &&Model| machines.is_empty() || machines.iter().any(|c| c.name == m.name);
+        let machines: Vec<&str> = MACHINES.iter().filter(among).map(|m| m.name).collect();
         let of_kind = self.offers.iter().filter(|o| o.cell.kind == kind);
         let pairs: BTreeSet<_> = of_kind
             .map(|o| (o.cell.name.as_str(), o.cell.machine.as_str()))
+            .filter(|(name, machine)| names.contains(name) && machines.contains(machine))
             .collect();
-        self.names(kind).len() * MACHINES.len() - pairs.len()
+        names.len() * machines.len() - pairs.len()
     }
+}
+
+/// Names of a kind.
+pub fn names<'a>(kind: Kind, offers: &[&'a Offer]) -> BTreeSet<&'a str> {
+    let of_kind = offers.iter().filter(|o| o.cell.kind == kind);
+    of_kind.map(|o| o.cell.name.as_str()).collect()
 }
 
 /// Where a cell stands: machines in the order of their table.
@@ -199,7 +203,9 @@ mod tests {
     #[test]
     fn every_pair_is_offered_or_counted() {
         let catalog = catalog();
-        let scenarios = catalog.names(Kind::Scenario).len();
+        let all: Vec<&Offer> = catalog.offers.iter().collect();
+        let not_asked = |kind| catalog.not_asked(kind, &all, &[]);
+        let scenarios = names(Kind::Scenario, &all).len();
         let of_kind = catalog
             .offers
             .iter()
@@ -208,14 +214,30 @@ mod tests {
         pairs.sort();
         pairs.dedup();
         assert_eq!(
-            pairs.len() + catalog.not_asked(Kind::Scenario),
+            pairs.len() + not_asked(Kind::Scenario),
             scenarios * MACHINES.len()
         );
-        assert!(catalog.not_asked(Kind::Scenario) > 0);
+        assert!(not_asked(Kind::Scenario) > 0);
         // Drivers are for all machines; where one cannot be, that is a cell with a reason.
-        assert_eq!(catalog.not_asked(Kind::Driver), 0);
+        assert_eq!(not_asked(Kind::Driver), 0);
         let lacking = catalog.offers.iter().filter(|o| o.impossible.is_some());
         assert!(lacking.count() > 0);
+    }
+
+    #[test]
+    fn only_what_was_chosen_is_counted_as_not_asked() {
+        let catalog = catalog();
+        let chosen: Vec<&Offer> = catalog
+            .offers
+            .iter()
+            .filter(|o| o.cell.name == "origin-object")
+            .collect();
+        let asked: BTreeSet<_> = chosen.iter().map(|o| o.cell.machine.as_str()).collect();
+        let not_asked = |machines: &[&Model]| catalog.not_asked(Kind::Scenario, &chosen, machines);
+        assert_eq!(not_asked(&[]), MACHINES.len() - asked.len());
+        let one = |asks: bool| MACHINES.iter().find(|m| asked.contains(m.name) == asks);
+        assert_eq!(not_asked(&[one(true).unwrap()]), 0);
+        assert_eq!(not_asked(&[one(false).unwrap()]), 1);
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
+use crate::boot::remove_remains;
 use crate::cache::{Cache, Key};
 use crate::cell::{Cell, CellResult, Kind, Outcome};
 use crate::embed;
 use crate::error::{Exit, Result};
 use crate::exec::Exec;
 use crate::matrix::args::MatrixRunArgs;
-use crate::matrix::catalog::{Catalog, Group, Offer};
+use crate::matrix::catalog::{names, Catalog, Group, Offer};
 use crate::matrix::child::{Children, Job};
 use crate::matrix::prepare::Prepared;
 use crate::matrix::progress::{Estimate, Progress};
@@ -24,6 +25,9 @@ use crate::sources;
 use crate::stdout;
 use crate::ui::duration;
 
+/// What the folder of a run is called, before the number of its process.
+const RUN: &str = "run-";
+
 /// Runs the command.
 pub fn run(exec: &Exec, args: &MatrixRunArgs) -> Result<Exit> {
     let catalog = Catalog::read(args.scenarios.as_deref())?;
@@ -32,7 +36,7 @@ pub fn run(exec: &Exec, args: &MatrixRunArgs) -> Result<Exit> {
     let shard = args.shard.unwrap_or(Shard::WHOLE);
     let mut mine: Vec<Group> = shard.part(&groups).into_iter().cloned().collect();
     if args.list {
-        return list(&catalog, &offers, &mine);
+        return list(&catalog, args, &offers, &mine);
     }
     check_outputs(&args.output)?;
     let begun = (Instant::now(), SystemTime::now());
@@ -60,9 +64,9 @@ pub fn run(exec: &Exec, args: &MatrixRunArgs) -> Result<Exit> {
         kept: 0,
     };
     let todo = work.known(&mine)?;
-    let dir = cache
-        .root()
-        .join(format!("matrix/run-{}", std::process::id()));
+    let dirs = cache.root().join("matrix");
+    remove_remains(&dirs, RUN);
+    let dir = dirs.join(format!("{RUN}{}", std::process::id()));
     let children = Children::new(exec, &dir, args.scenarios.clone());
     let ended = work.run(&todo, &|group| children.run(group));
     // It is empty, or the user has interrupted, or it never was.
@@ -208,7 +212,12 @@ fn dry(exec: &Exec, args: &MatrixRunArgs, groups: &[Group]) -> Result<Exit> {
 }
 
 /// Prints the cells, a line for each, those of a boot after each other, and what is not among them.
-fn list(catalog: &Catalog, offers: &[&Offer], groups: &[Group]) -> Result<Exit> {
+fn list(
+    catalog: &Catalog,
+    args: &MatrixRunArgs,
+    offers: &[&Offer],
+    groups: &[Group],
+) -> Result<Exit> {
     let mut text = String::new();
     for group in groups {
         for (n, cell) in group.cells.iter().enumerate() {
@@ -234,11 +243,11 @@ fn list(catalog: &Catalog, offers: &[&Offer], groups: &[Group]) -> Result<Exit> 
         duration(all)
     ));
     for kind in Kind::ALL {
-        let names = catalog.names(kind).len();
+        let names = names(kind, offers).len();
         if names > 0 {
             text.push_str(&format!(
                 "{kind}: {names} names, {} pairs of a name and a machine that its files do not ask for\n",
-                catalog.not_asked(kind)
+                catalog.not_asked(kind, offers, &args.machine)
             ));
         }
     }
@@ -250,7 +259,7 @@ fn selection(catalog: &Catalog, args: &MatrixRunArgs, offers: &[&Offer]) -> Resu
     let scenarios = args.scenarios.as_deref().map(content).transpose()?;
     let asked = |kind: &Kind| args.kind.is_empty() || args.kind.contains(kind);
     let not_asked = Kind::ALL.into_iter().filter(asked);
-    let not_asked = not_asked.map(|kind| (kind, catalog.not_asked(kind)));
+    let not_asked = not_asked.map(|kind| (kind, catalog.not_asked(kind, offers, &args.machine)));
     Ok(Selection {
         tier: args.tier.name().to_owned(),
         only: args.only.iter().map(ToString::to_string).collect(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{io, Error, Result};
+use crate::error::{cannot_read, Error, Result};
 
 use super::column::Column;
 use super::file::Mutant;
@@ -130,7 +130,7 @@ pub fn read(
 }
 
 fn content(file: &Path, machine: &str) -> Result<Content> {
-    let text = fs::read_to_string(file).map_err(io("cannot read", file))?;
+    let text = fs::read_to_string(file).map_err(cannot_read(file))?;
     let content: Content = serde_json::from_str(&text).map_err(|e| {
         Error::usage(format!("{} has no results of mutants: {e}", file.display()))
             .help("give files that `dmasan mutants --json` wrote")
