@@ -26,6 +26,7 @@
 /* Tables that this needs at least, and more than it needs. */
 #define TABLES	5
 #define MOST	32
+#define AGAIN	8
 
 /* Fail single pages too, which is what tables are, and do not tell each time. */
 #define SET_UP	"cd /sys/kernel/debug/fail_page_alloc && echo 0 >min-order && echo 0 >verbose"
@@ -95,7 +96,7 @@ static int attempt(struct device *dev, struct page **pages, unsigned int nth, bo
 
 int case_map_fails(struct device *dev, bool bug)
 {
-	unsigned int nth, tables = 0;
+	unsigned int nth, before, tables = 0, again = 0;
 	struct page *pages;
 	int ret;
 
@@ -106,9 +107,13 @@ int case_map_fails(struct device *dev, bool bug)
 		return -ENOMEM;
 
 	for (nth = 1; nth <= MOST; nth++) {
+		before = tables;
 		ret = attempt(dev, &pages, nth, bug, &tables);
 		if (ret != -ENOMEM)
 			break;
+		/* What failed instead of a table may not come again. */
+		if (tables == before && again++ < AGAIN)
+			nth--;
 	}
 	if (pages)
 		__free_pages(pages, ORDER);
