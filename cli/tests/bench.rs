@@ -4,25 +4,17 @@
 //! Guests run one after the other. What is missing (kernel, QEMU) makes the tests fail, never pass.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
 use serde_json::Value;
+
+mod common;
+use common::{interrupt, one_guest, stderr_lines};
 
 /// The kernel that guests boot: the one that the other tests build first, too.
 const FLAVOR: &str = "rust";
-
-static ONE_GUEST: Mutex<()> = Mutex::new(());
-
-fn one_guest() -> MutexGuard<'static, ()> {
-    // A test that failed has left nothing half-done.
-    ONE_GUEST.lock().unwrap_or_else(|e| e.into_inner())
-}
 
 fn dmasan(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dmasan"));
@@ -252,12 +244,11 @@ fn ctrl_c_is_no_failure_of_the_debugger() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut lines = stderr.lines().map_while(Result::ok);
+    let mut lines = stderr_lines(&mut child);
     assert!(lines.any(|l| l.contains("instruction by instruction")));
     // The debugger is there by then: the guest takes ten times as long.
     std::thread::sleep(Duration::from_secs(1));
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    interrupt(&child);
     let said: Vec<String> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
     assert_eq!(said, ["error: interrupted"]);
@@ -273,8 +264,7 @@ fn an_interrupted_benchmark_goes_on_where_it_was() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stderr = BufReader::new(first.stderr.take().unwrap());
-    let mut lines = stderr.lines().map_while(Result::ok);
+    let mut lines = stderr_lines(&mut first);
     // The first guest has ended, the second is on its way.
     let ended = lines.find(|l| l.contains("(1 of 2") && l.contains("guest ended"));
     assert!(ended.is_some(), "the first guest did not end");
@@ -282,7 +272,7 @@ fn an_interrupted_benchmark_goes_on_where_it_was() {
         lines.any(|l| l.contains("(2 of 2")),
         "there is no second guest"
     );
-    kill(Pid::from_raw(first.id() as i32), Signal::SIGINT).unwrap();
+    interrupt(&first);
     let said: Vec<String> = lines.collect();
     let output = first.wait_with_output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);

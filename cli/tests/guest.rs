@@ -7,18 +7,11 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, Once};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
-
-static ONE_GUEST: Mutex<()> = Mutex::new(());
-
-fn one_guest() -> MutexGuard<'static, ()> {
-    // A test that failed has left nothing half-done.
-    ONE_GUEST.lock().unwrap_or_else(|e| e.into_inner())
-}
+mod common;
+use common::{interrupt, one_guest};
 
 /// The tool, once what it needs for guests is there. Making that takes minutes the first time, so it is shown.
 fn dmasan(args: &[&str]) -> Command {
@@ -295,15 +288,8 @@ fn processes_with(text: &str) -> Vec<String> {
     lines.filter(|l| l.contains(text)).collect()
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(300);
-    while Instant::now() < deadline {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("{what} did not happen");
+fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    common::wait_for(what, Duration::from_secs(300), look)
 }
 
 #[test]
@@ -325,7 +311,7 @@ fn ctrl_c_ends_the_guest_and_leaves_nothing() {
     });
     std::thread::sleep(Duration::from_secs(2));
     let qemu = processes_with(&mark).concat();
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    interrupt(&child);
     let begun = Instant::now();
     let status = wait_for("the end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(130));
@@ -357,7 +343,7 @@ fn ctrl_c_ends_a_kernel_build_which_is_redone_then() {
         let said = || fs::read_to_string(dir.path().join("said")).unwrap();
         wait_for("the compiler", || said().contains("  CC ").then_some(()));
         let begun = Instant::now();
-        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+        interrupt(&child);
         let status = wait_for("the end", || child.try_wait().unwrap());
         assert_eq!(status.code(), Some(130), "{}", said());
         assert!(begun.elapsed() < Duration::from_secs(20));

@@ -3,10 +3,8 @@
 //!
 //! All of them are run by `dmasan mutants`, which takes an hour with all sanitizers.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard};
 
 use assert_cmd::Command;
 use dmasan::args::{jobs_or_default, Switch};
@@ -21,15 +19,10 @@ use dmasan::mutants::judge::Verdict;
 use dmasan::mutants::{copy, Lab};
 use dmasan::source;
 use dmasan::ui::{Color, Ui};
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
 use predicates::str::contains;
 
-/// Guests run one after the other.
-fn one_guest() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(|e| e.into_inner())
-}
+mod common;
+use common::{interrupt, one_guest, stderr_lines};
 
 fn host() -> Host {
     let exec = Exec::new(Ui::new(0, Color::Never), false);
@@ -135,11 +128,10 @@ fn ctrl_c_keeps_what_there_is() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut lines = stderr.lines().map_while(Result::ok);
+    let mut lines = stderr_lines(&mut child);
     let second = lines.any(|l| l.starts_with("Running e1000-rx-ring-clean"));
     assert!(second, "there is no second guest");
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    interrupt(&child);
     let said: Vec<String> = lines.collect();
     let output = child.wait_with_output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);

@@ -4,13 +4,15 @@
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use assert_cmd::Command;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
+
+mod common;
 
 fn log(name: &str) -> String {
     format!(
@@ -173,11 +175,8 @@ fn a_signal_ends_the_wait_for_input() {
     stdin.write_all(&vec![b'\n'; 1 << 20]).unwrap();
     // Not SIGINT, which is ignored by whoever a shell has started in the background.
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
-    let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let _ = child.kill();
-    let status = child.wait().unwrap();
+    let status = common::wait_for("the end", Duration::from_secs(60), || {
+        child.try_wait().unwrap()
+    });
     assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
+
+mod common;
 
 /// A set-up is root's to do: without root these tests fail rather than pass unseen.
 fn needs_root() {
@@ -159,7 +159,7 @@ fn a_second_one_waits_says_so_and_can_be_interrupted() {
         .unwrap();
     std::thread::sleep(Duration::from_secs(2));
     assert!(child.try_wait().unwrap().is_none(), "it did not wait");
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    common::interrupt(&child);
     assert_eq!(wait(&mut child, Duration::from_secs(10)), Some(130));
     let text = stderr(&mut child);
     assert!(text.contains("waiting for another dmasan"), "{text}");
@@ -216,7 +216,7 @@ fn interrupt(wrapper: &[&str]) {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
-        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+        common::interrupt(&child);
         assert_eq!(wait(&mut child, Duration::from_secs(60)), Some(130));
         let text = stderr(&mut child);
         assert_eq!(text.contains("it is made anew"), round == 1, "{text}");

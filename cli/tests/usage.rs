@@ -4,7 +4,7 @@
 use std::fs::{read_dir, read_link, File};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use assert_cmd::Command;
 use nix::sys::signal::{kill, Signal};
@@ -12,6 +12,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, Pid};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
+
+mod common;
+use common::interrupt;
 
 /// The tool with a cache of its own.
 fn dmasan(cache: &Path) -> Command {
@@ -297,15 +300,8 @@ fn a_reader_that_leaves_is_no_error() {
     }
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("{what} did not happen");
+fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    common::wait_for(what, Duration::from_secs(60), look)
 }
 
 #[test]
@@ -328,11 +324,10 @@ fn a_second_ctrl_c_ends_what_waits_for_input() {
         let mut files = read_dir(&open).ok()?.flatten();
         files.find(|f| read_link(f.path()).is_ok_and(|to| to == fifo))
     });
-    let pid = Pid::from_raw(child.id() as i32);
-    kill(pid, Signal::SIGINT).unwrap();
+    interrupt(&child);
     std::thread::sleep(Duration::from_millis(200));
     assert!(child.try_wait().unwrap().is_none(), "it did not wait");
-    kill(pid, Signal::SIGTERM).unwrap();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     let status = wait_for("the end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(130));
 }

@@ -237,11 +237,11 @@ impl Driver {
         if embed::DRIVERS.get_file(&script).is_none() {
             return Err(format!("there is no drivers/{script}"));
         }
-        let known = [Arch::X86_64, Arch::Arm64].map(Arch::name);
-        let mut wanted = driver.architectures.iter();
         if let Some(name) = driver.not_on.keys().find(|name| Model::find(name).is_err()) {
             return Err(format!("unknown machine `{name}`"));
         }
+        let known = [Arch::X86_64, Arch::Arm64].map(Arch::name);
+        let mut wanted = driver.architectures.iter();
         match wanted.find(|a| !known.contains(&a.as_str())) {
             Some(arch) => Err(format!("unknown architecture `{arch}`")),
             None => Ok(driver),
