@@ -204,6 +204,12 @@ impl Model {
         }
     }
 
+    /// Why a cell of the matrix cannot be lazy here, if it is to be and cannot.
+    pub fn refuses_lazy(&self, lazy: bool) -> Option<String> {
+        let error = self.check_lazy(lazy).err()?;
+        Some(format!("{error}: {}", error.advice().unwrap_or_default()))
+    }
+
     /// Refuses a QEMU that is too old, and tells what it lacks.
     pub fn check_qemu(&self, version: &str) -> Result<()> {
         use crate::host::numbers;

@@ -42,6 +42,9 @@ pub struct Scenario {
     /// Machines it is run on, as for `dmasan run --machine`; on the first with all flavours, on others with `rust`.
     #[serde(default = "default_machines")]
     pub machines: Vec<String>,
+    /// Run a second time with `--lazy`, with flavour `rust`, on machines where that makes a difference.
+    #[serde(default = "yes")]
+    pub lazy: bool,
     /// Kernel series that it is for, as for `dmasan run --linux`; none: all of them.
     #[serde(default)]
     pub linux: Vec<String>,
@@ -240,6 +243,11 @@ impl Scenario {
         here && self.flavors.iter().any(|f| f == flavor.name())
     }
 
+    /// Whether it is run with lazy invalidation, too. What a machine that is never lazy says to that is a result.
+    pub fn runs_lazily(&self, flavor: Flavor, model: &Model) -> bool {
+        self.lazy && flavor == Flavor::Rust && model.translates() && self.runs(flavor, model)
+    }
+
     /// Whether it is for kernels of this series.
     pub fn fits(&self, series: &str) -> bool {
         self.linux.is_empty() || self.linux.iter().any(|l| l == series)
@@ -251,10 +259,11 @@ impl Scenario {
     }
 
     /// A machine with the devices it wants.
-    pub fn machine(&self, model: &'static Model) -> Result<Machine> {
+    pub fn machine(&self, model: &'static Model, lazy: bool) -> Result<Machine> {
         let devices = self.devices.iter().map(|name| Device::find(name));
         Ok(Machine {
             model,
+            lazy,
             devices: devices.collect::<Result<_>>()?,
             ..Machine::default()
         })
@@ -461,10 +470,23 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         let s = scenario(TEXT);
         assert_eq!(s.requests()[0].path, Path::new("/s/x/../modules/cases"));
         let default = <&Model>::default();
-        assert_eq!(s.machine(default).unwrap().devices[0].name, "edu");
+        assert_eq!(s.machine(default, false).unwrap().devices[0].name, "edu");
         assert!(s.runs(Flavor::C, default) && !s.runs(Flavor::None, default));
         assert!(!s.runs(Flavor::C, Model::find("none").unwrap()));
         assert!(s.debug_pagealloc && s.script.is_none());
+    }
+
+    #[test]
+    fn lazily_it_runs_with_our_sanitizer_where_something_is_translated() {
+        let machines = "flavors = [\"rust\", \"c\"]\nmachines = [\"vtd\", \"passthrough\"]";
+        let text = TEXT.replace("flavors = [\"rust\", \"c\"]", machines);
+        let s = scenario(&text);
+        let [vtd, passthrough] = ["vtd", "passthrough"].map(|m| Model::find(m).unwrap());
+        assert!(s.runs_lazily(Flavor::Rust, vtd) && s.machine(vtd, true).unwrap().lazy);
+        assert!(s.runs(Flavor::C, vtd) && !s.runs_lazily(Flavor::C, vtd));
+        assert!(s.runs(Flavor::Rust, passthrough) && !s.runs_lazily(Flavor::Rust, passthrough));
+        let never = scenario(&format!("lazy = false\n{text}"));
+        assert!(never.runs(Flavor::Rust, vtd) && !never.runs_lazily(Flavor::Rust, vtd));
     }
 
     #[test]

@@ -31,14 +31,19 @@ pub struct Judged {
     pub wrong: Vec<String>,
 }
 
-/// All scenarios among `all` that run in the same boot as `scenario` on a machine.
+/// All scenarios among `all` that run in the same boot as `scenario` on a machine, with lazy invalidation or not.
 pub fn group<'a>(
     all: &'a [Scenario],
     scenario: &Scenario,
     kernel: &Kernel,
     model: &Model,
+    lazy: bool,
 ) -> Vec<&'a Scenario> {
-    let with = all.iter().filter(|s| s.runs(kernel.flavor, model));
+    let runs = |s: &&Scenario| match lazy {
+        true => s.runs_lazily(kernel.flavor, model),
+        false => s.runs(kernel.flavor, model),
+    };
+    let with = all.iter().filter(runs);
     let with = with.filter(|s| s.fits(series_of(&kernel.release)));
     with.filter(|s| s.shares_boot_with(scenario)).collect()
 }
@@ -48,13 +53,14 @@ pub fn run(
     host: &Host,
     kernel: &Kernel,
     model: &'static Model,
+    lazy: bool,
     group: &[&Scenario],
 ) -> Result<Vec<Judged>> {
     let Some(first) = group.first() else {
         return Ok(Vec::new());
     };
     let (plan, firsts) = plan(host, kernel, group)?;
-    let machine = first.machine(model)?;
+    let machine = first.machine(model, lazy)?;
     let switch = match first.debug_pagealloc {
         true => Switch::On,
         false => Switch::Off,

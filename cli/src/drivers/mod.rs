@@ -148,11 +148,9 @@ pub fn cells(driver: &Driver) -> Vec<Cell> {
 /// Why a cell of a driver cannot be run, whatever the QEMU, if it cannot.
 pub fn impossible(driver: &Driver, cell: &Cell) -> Option<String> {
     let model = cell.model().ok()?;
-    let never = || {
-        let error = model.check_lazy(cell.lazy).err()?;
-        Some(format!("{error}: {}", error.advice().unwrap_or_default()))
-    };
-    driver.impossible(model).or_else(never)
+    driver
+        .impossible(model)
+        .or_else(|| model.refuses_lazy(cell.lazy))
 }
 
 /// With origins everything is watched that is watched without. So counting alone is run on the default machine only, as it

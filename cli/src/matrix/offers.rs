@@ -46,21 +46,33 @@ pub fn of_scenarios(all: &[Scenario]) -> Vec<Offer> {
                     flavor,
                     ..Cell::new(Kind::Scenario, &scenario.name, model)
                 };
-                let steps = scenario.steps.len() as u64;
-                offers.push(Offer {
-                    boot: format!("{}/{boot}/{}/{flavor}", cell.kind, model.name),
-                    // Who asks for more time needs more of it.
-                    weight: slower(model, steps * STEP + scenario.timeout / 20),
-                    // The guest's own limit ends it before this does; modules are built, too.
-                    limit: scenario.timeout + 60 * steps.max(1),
-                    smoke: scenario.smoke && flavor == Flavor::Rust && default_kernel(model),
-                    impossible: None,
-                    cell,
-                });
+                if scenario.runs_lazily(flavor, model) {
+                    let lazy = Cell {
+                        lazy: true,
+                        ..cell.clone()
+                    };
+                    offers.push(of_scenario(scenario, boot, model, lazy));
+                }
+                offers.push(of_scenario(scenario, boot, model, cell));
             }
         }
     }
     offers
+}
+
+/// `boot`: the name of the first scenario that runs in the same guest.
+fn of_scenario(scenario: &Scenario, boot: &str, model: &Model, cell: Cell) -> Offer {
+    let steps = scenario.steps.len() as u64;
+    Offer {
+        boot: format!("{}/{boot}/{}/{}", cell.kind, cell.column(), cell.flavor),
+        // Who asks for more time needs more of it.
+        weight: slower(model, steps * STEP + scenario.timeout / 20),
+        // The guest's own limit ends it before this does; modules are built, too.
+        limit: scenario.timeout + 60 * steps.max(1),
+        smoke: scenario.smoke && !cell.lazy && cell.flavor == Flavor::Rust && default_kernel(model),
+        impossible: model.refuses_lazy(cell.lazy),
+        cell,
+    }
 }
 
 /// Cells of drivers.

@@ -63,7 +63,7 @@ fn scenarios(exec: &Exec, job: &Job, first: &Cell) -> Result<Vec<CellResult>> {
         found.ok_or_else(|| Error::usage(format!("there is no scenario `{}`", cell.name)))
     };
     let group = job.cells.iter().map(find).collect::<Result<Vec<_>>>()?;
-    let judged = suite::run(&host, &kernel, model, &group)?;
+    let judged = suite::run(&host, &kernel, model, first.lazy, &group)?;
     let wrong: BTreeMap<_, _> = judged.into_iter().map(|j| (j.name, j.wrong)).collect();
     let seconds = begun.elapsed().as_secs_f64() / job.cells.len() as f64;
     let result = |cell: &Cell| {

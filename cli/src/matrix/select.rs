@@ -124,10 +124,14 @@ mod tests {
         let cells = chosen(&["--only", "edu-page", "--machine", "vtd"]).unwrap();
         assert_eq!(
             cells,
-            ["scenario/edu-page/vtd/rust", "scenario/edu-page/vtd/c"]
+            [
+                "scenario/edu-page/vtd/rust",
+                "scenario/edu-page/vtd+lazy/rust",
+                "scenario/edu-page/vtd/c"
+            ]
         );
         let cells = chosen(&["--only", "scenario/edu-*/vtd*/rust"]).unwrap();
-        assert_eq!(cells.len(), 3, "{cells:?}");
+        assert_eq!(cells.len(), 6, "{cells:?}");
         let both = chosen(&["--only", "kunit", "--only", "edu-page"]).unwrap();
         assert!(
             both.iter().any(|c| c.contains("/kunit/"))
