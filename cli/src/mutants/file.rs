@@ -91,6 +91,8 @@ pub enum Expected {
     Caught(Vec<String>),
     /// Nothing, for this reason.
     Missed(String),
+    /// Something or nothing, from run to run, for this reason. Not for `origin`, which is exact.
+    Chance(String),
 }
 
 impl Expect {
@@ -176,6 +178,11 @@ fn parse(
         driver.clone_into(&mut mutant.driver);
         mutant.known.clone_from(&content.known);
         mutant.patch = patch(&bug).ok_or_else(|| format!("there is no mutants/{bug}.patch"))?;
+        if matches!(mutant.expect.origin, Expected::Chance(_)) {
+            return Err(format!(
+                "{bug}: origin finds a bug or does not, never by chance"
+            ));
+        }
         let (folder, _) = mutant.folder_and_module();
         let outside = |path: &&str| path.rsplit_once('/').is_none_or(|(dir, _)| dir != folder);
         match mutant.changes().as_slice() {
@@ -249,6 +256,18 @@ mod tests {
         assert_eq!(mutants[0].changes(), ["drivers/net/x/y_main.c"]);
         let expected = mutants[0].expect.of(Column::Count);
         assert_eq!(expected, Some(&Expected::Missed("because".to_owned())));
+    }
+
+    #[test]
+    fn what_depends_on_chance_is_no_expectation_of_origin() {
+        let chance = |from: &str| TEXT.replace(from, "chance = \"because\"");
+        let count = chance("missed = \"because\"");
+        let mutants = parse("y", &count, |_| Some(PATCH)).unwrap();
+        let expected = mutants[0].expect.of(Column::Count);
+        assert_eq!(expected, Some(&Expected::Chance("because".to_owned())));
+        let origin = chance("caught = [\"unbind-leak\"]");
+        let error = parse("y", &origin, |_| Some(PATCH)).unwrap_err();
+        assert!(error.contains("never by chance"), "{error}");
     }
 
     #[test]

@@ -215,7 +215,8 @@ fn kind(line: &str) -> &'static str {
 /// How a verdict differs from what is expected.
 pub fn difference(expected: &Expected, verdict: &Verdict) -> Option<String> {
     match (expected, verdict) {
-        (_, Verdict::NotRun(_)) | (Expected::Missed(_), Verdict::Missed) => None,
+        (_, Verdict::NotRun(_)) | (Expected::Chance(_), _) => None,
+        (Expected::Missed(_), Verdict::Missed) => None,
         (Expected::Caught(_), Verdict::Missed) => Some("missed".to_owned()),
         (Expected::Missed(_), Verdict::Caught { classes, .. }) => Some(format!(
             "caught ({}), and expected to be missed: mend mutants.toml",
@@ -348,6 +349,9 @@ mod tests {
         assert!(difference(&missed, &caught(&["a"]))
             .unwrap()
             .contains("mend mutants.toml"));
+        let chance = Expected::Chance("because".to_owned());
+        assert_eq!(difference(&chance, &Verdict::Missed), None);
+        assert_eq!(difference(&chance, &caught(&["a"])), None);
         // What did not run differs from nothing; the caller counts it.
         assert_eq!(
             difference(&wanted(&["a"]), &Verdict::NotRun(String::new())),

@@ -168,13 +168,17 @@ pub fn markdown(rows: &[Row], columns: &[Column]) -> String {
     text
 }
 
-/// Why what was missed was missed; the same reason once.
+/// Why what was missed was missed, and what was caught by chance; the same reason once.
 fn misses(rows: &[Row]) -> String {
     let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     for row in rows {
         for cell in &row.cells {
             let why = match (&cell.verdict, row.mutant.expect.of(cell.column)) {
                 (Verdict::Missed, Some(Expected::Missed(why))) => why.clone(),
+                (Verdict::Missed, Some(Expected::Chance(why))) => format!("by chance: {why}"),
+                (Verdict::Caught { .. }, Some(Expected::Chance(why))) => {
+                    format!("caught by chance: {why}")
+                }
                 (Verdict::Missed, _) => "not looked into yet".to_owned(),
                 (Verdict::NotRun(why), _) => format!("not run: {why}"),
                 (Verdict::Caught { .. }, _) => continue,
@@ -196,7 +200,7 @@ fn misses(rows: &[Row]) -> String {
         .iter()
         .map(|(why, names)| format!("* {why} ({})\n", names.join(", ")));
     format!(
-        "\nWhat was missed, and why:\n\n{}",
+        "\nWhat was missed, or caught by chance, and why:\n\n{}",
         lines.collect::<String>()
     )
 }
@@ -332,5 +336,23 @@ e1000-tx, C reference: caught (unbind-leak), and expected to be missed: mend mut
         );
         let reason = "* C reference: it has no such class (`e1000-rx`, `e1000-tx`)\n";
         assert!(text.ends_with(reason), "{text}");
+    }
+
+    #[test]
+    fn the_page_tells_what_was_caught_or_missed_by_chance() {
+        let by_chance = |bug, verdict| {
+            let mut row = row(bug, [found(true), verdict]);
+            row.mutant.expect.c = Some(Expected::Chance("it depends".to_owned()));
+            row
+        };
+        let rows = [
+            by_chance("rx", Verdict::Missed),
+            by_chance("tx", found(true)),
+        ];
+        let text = markdown(&rows, &COLUMNS);
+        let reasons = "* C reference: by chance: it depends (`e1000-rx`)\n\
+                       * C reference: caught by chance: it depends (`e1000-tx`)\n";
+        assert!(text.ends_with(reasons), "{text}");
+        assert_eq!(notes(&rows), Vec::<String>::new());
     }
 }
