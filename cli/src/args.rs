@@ -364,7 +364,8 @@ pub struct DriversArgs {
     /// Write the results as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Take results from a file that --json wrote, of any machine, instead of running anything; may be repeated
+    /// Take results from a file that --json wrote, this command's or that of `dmasan matrix`, of any machine, instead of
+    /// running anything; may be repeated
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "json"])]
     pub from: Vec<PathBuf>,
     /// Write the table of docs/drivers.md into this file, between its marks

@@ -6,20 +6,37 @@ use std::fs;
 use std::path::PathBuf;
 
 use dmasan_report::text::printable;
+use serde::Deserialize;
 
-use crate::cell::{CellResult, Outcome};
+use crate::cell::{CellResult, Kind, Outcome};
 use crate::error::{cannot_read, Error, Result};
 use crate::machine::MACHINES;
+
+/// A file with results.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content {
+    /// Of `dmasan drivers --json`.
+    Drivers(Vec<CellResult>),
+    /// Of `dmasan matrix --json`, as far as it matters here.
+    Matrix { results: Vec<CellResult> },
+}
 
 /// Results as files have them. Where several have the same cell, the last one counts.
 pub fn read(files: &[PathBuf]) -> Result<Vec<CellResult>> {
     let mut all = BTreeMap::new();
     for file in files {
+        let none = |why: String| {
+            Error::usage(format!("{} has no results of drivers{why}", file.display()))
+                .help("give files that `dmasan drivers --json` or `dmasan matrix --json` wrote")
+        };
         let text = fs::read_to_string(file).map_err(cannot_read(file))?;
-        let results: Vec<CellResult> = serde_json::from_str(&text).map_err(|e| {
-            Error::usage(format!("{} has no results of drivers: {e}", file.display()))
-                .help("give files that `dmasan drivers --json` wrote")
-        })?;
+        let content = serde_json::from_str(&text).map_err(|e| none(format!(": {e}")))?;
+        let (Content::Drivers(mut results) | Content::Matrix { mut results }) = content;
+        results.retain(|r| r.cell.kind == Kind::Driver);
+        if results.is_empty() {
+            return Err(none(String::new()));
+        }
         all.extend(results.into_iter().map(|r| (r.cell.clone(), r)));
     }
     Ok(all.into_values().collect())
@@ -87,29 +104,50 @@ fn words(result: &CellResult) -> String {
     }
 }
 
+/// Why something did not pass; what has the same reason in the same way, once.
 fn reasons(results: &[CellResult]) -> String {
-    let mut text = String::new();
+    // Where a driver met what, and then who met it in the same places.
+    let mut places: BTreeMap<(&str, &str, Vec<String>), Vec<Column>> = BTreeMap::new();
     for result in results.iter().filter(|r| r.outcome != Outcome::Passed) {
-        let (.., title) = column(result);
-        let (name, word) = (&result.cell.name, result.outcome.word());
-        text.push_str(&format!("\n* `{name}`, {title}: {word}\n\n"));
-        // Of a crash, what it was; and where the log was is of no use to others.
-        let why = match &result.outcome {
-            Outcome::Failed(wrong) => wrong.clone(),
-            other => vec![other.why()],
-        };
-        let lines = why.iter().filter_map(|w| w.lines().next());
-        for line in lines.filter(|l| !l.starts_with("kernel log: ")) {
-            text.push_str(&format!("      {}\n", printable(line)));
+        let what = (result.outcome.word(), result.cell.name.as_str());
+        let met = (what.0, what.1, lines(&result.outcome));
+        places.entry(met).or_default().push(column(result));
+    }
+    let mut groups: BTreeMap<(&str, Vec<String>, Vec<Column>), Vec<&str>> = BTreeMap::new();
+    for ((word, name, lines), mut columns) in places {
+        columns.sort();
+        groups.entry((word, lines, columns)).or_default().push(name);
+    }
+    let mut text = String::new();
+    for ((word, lines, columns), names) in groups {
+        let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+        let columns: Vec<&str> = columns.iter().map(|(.., title)| title.as_str()).collect();
+        let (names, columns) = (names.join(", "), columns.join("; "));
+        text.push_str(&format!("\n* {names}: {word} on {columns}\n\n"));
+        for line in lines {
+            text.push_str(&format!("      {}\n", printable(&line)));
         }
     }
     text
 }
 
+/// Of a crash, what it was; and where the log was is of no use to others.
+fn lines(outcome: &Outcome) -> Vec<String> {
+    let why = match outcome {
+        Outcome::Failed(wrong) => wrong.clone(),
+        other => vec![other.why()],
+    };
+    let first = why.iter().filter_map(|w| w.lines().next());
+    first
+        .filter(|l| !l.starts_with("kernel log: "))
+        .map(str::to_owned)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cell::{Cell, Kind};
+    use crate::cell::Cell;
     use crate::machine::Model;
 
     fn result(name: &str, machine: &str, lazy: bool, outcome: Outcome) -> CellResult {
@@ -134,6 +172,10 @@ mod tests {
             result("igb", "vtd", true, Outcome::Failed(why.to_vec())),
             result("nvme", "vtd", false, Outcome::Passed),
             result("ohci", "vtd", true, Outcome::Impossible("old".to_owned())),
+            result("ohci", "vtd", false, Outcome::Impossible("old".to_owned())),
+            result("uhci", "vtd", true, Outcome::Impossible("old".to_owned())),
+            result("uhci", "vtd", false, Outcome::Impossible("old".to_owned())),
+            result("xhci", "vtd", false, Outcome::Impossible("old".to_owned())),
         ];
         assert_eq!(
             of(&results),
@@ -142,14 +184,20 @@ mod tests {
 |---|---|---|---|
 | `igb` | · | failed | · |
 | `nvme` | DMA, 33 MiB | · | DMA, 33 MiB |
-| `ohci` | · | impossible | · |
+| `ohci` | impossible | impossible | · |
+| `uhci` | impossible | impossible | · |
+| `xhci` | impossible | · | · |
 | **passed** | 1 of 1 | 0 of 1 | 1 of 1 |
 
-* `igb`, `vtd`, lazy, =origin: failed
+* `igb`: failed on `vtd`, lazy, =origin
 
       yank: BUG
 
-* `ohci`, `vtd`, lazy, =origin: impossible
+* `xhci`: impossible on `vtd`, =origin
+
+      old
+
+* `ohci`, `uhci`: impossible on `vtd`, =origin; `vtd`, lazy, =origin
 
       old
 "
@@ -169,11 +217,23 @@ mod tests {
         let second = write("b", Outcome::Passed);
         let all = read(&[first.clone(), second]).unwrap();
         assert_eq!((all.len(), &all[0].outcome), (1, &Outcome::Passed));
+        // What is no driver is no matter, unless there is nothing else.
+        let mut other = result("edu-page", "vtd", false, Outcome::Passed);
+        other.cell.kind = Kind::Scenario;
+        let matrix = |results: &[&CellResult]| {
+            let text = serde_json::json!({ "schema": "dmasan-matrix/1", "results": results });
+            fs::write(&first, text.to_string()).unwrap();
+            read(std::slice::from_ref(&first))
+        };
+        let passed = result("nvme", "vtd", false, Outcome::Passed);
+        assert_eq!(matrix(&[&other, &passed]).unwrap(), [passed]);
+        let without = matrix(&[&other]).unwrap_err();
         fs::write(&first, "{}").unwrap();
-        let error = read(&[first]).unwrap_err();
-        assert!(
-            error.advice().unwrap().contains("dmasan drivers --json"),
-            "{error}"
-        );
+        for error in [without, read(&[first]).unwrap_err()] {
+            assert!(
+                error.advice().unwrap().contains("dmasan drivers --json"),
+                "{error}"
+            );
+        }
     }
 }
