@@ -15,7 +15,8 @@ use crate::ktap;
 use crate::machine::Model;
 use crate::module;
 use crate::qemu;
-use crate::scenario::{compare, compare_warnings, outside, Kunit, Log, Scenario};
+use crate::scenario::compare::{compare, compare_warnings, outside};
+use crate::scenario::{Kunit, Log, Scenario};
 use crate::source::series_of;
 use crate::verdict;
 

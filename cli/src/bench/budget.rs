@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::arch::Arch;
-use crate::args::BudgetArgs;
+use crate::bench::args::BudgetArgs;
 use crate::bench::gdb::Gdb;
 use crate::bench::measure;
 use crate::bench::setting::Setting;
@@ -228,9 +228,9 @@ fn text(args: &BudgetArgs, columns: &[(Setting, Budget)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::BenchCommand;
     use crate::args::Switch;
     use crate::args::{Cli, Command};
+    use crate::bench::args::BenchCommand;
     use crate::kernel::Flavor;
     use clap::Parser;
 

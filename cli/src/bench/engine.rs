@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::args::BenchEngineArgs;
+use crate::bench::args::BenchEngineArgs;
 use crate::bench::chart::{Bar, Chart, Group};
 use crate::bench::json::SCHEMA;
 use crate::bench::table::markdown;

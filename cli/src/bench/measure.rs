@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::args::{BenchArgs, MachineArgs};
+use crate::args::MachineArgs;
+use crate::bench::args::BenchArgs;
 use crate::bench::figure::{of_kernel, of_module, Clock, Figures};
 use crate::bench::program;
 use crate::bench::rows::{Row, Source};

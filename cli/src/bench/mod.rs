@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `dmasan bench`: what the sanitizer costs, measured so that anybody can repeat it.
 
+pub mod args;
 pub mod budget;
 pub mod chart;
 pub mod clock;
@@ -17,7 +18,7 @@ pub mod setting;
 pub mod store;
 pub mod table;
 
-use crate::args::{BenchAllocArgs, BenchArgs, BenchCommand, BenchMapArgs};
+use crate::bench::args::{BenchAllocArgs, BenchArgs, BenchCommand, BenchMapArgs};
 use crate::error::{Exit, Result};
 use crate::exact::thousands;
 use crate::exec::Exec;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `dmasan drivers`: drivers of the kernel's at work with what QEMU emulates; the sanitizer has to be silent.
 
+pub mod args;
 pub mod file;
 pub mod judge;
 pub mod markdown;
@@ -12,9 +13,10 @@ pub mod table;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::args::{DriversArgs, Switch};
+use crate::args::Switch;
 use crate::boot::{boot, Guest, Host};
 use crate::cell::{Cell, CellResult, Kind, Outcome};
+use crate::drivers::args::DriversArgs;
 use crate::drivers::file::Driver;
 use crate::drivers::judge::Ran;
 use crate::drivers::modules::Modules;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `dmasan mutants`: bugs planted in drivers of the kernel's, and which sanitizer finds them.
 
+pub mod args;
 pub mod column;
 pub mod copy;
 pub mod file;
@@ -12,7 +13,7 @@ pub mod table;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::args::{jobs_or_default, KernelArgs, MutantsArgs};
+use crate::args::{jobs_or_default, KernelArgs};
 use crate::boot::{boot, Guest, Host};
 use crate::cache::Key;
 use crate::cell::{self, CellResult, Kind};
@@ -32,6 +33,7 @@ use crate::plug;
 use crate::qemu::{self, Machine};
 use crate::stdout;
 
+use args::MutantsArgs;
 use column::Column;
 use copy::Failure;
 use file::Mutant;
