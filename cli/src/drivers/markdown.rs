@@ -104,22 +104,24 @@ fn words(result: &CellResult) -> String {
     }
 }
 
-/// Why something did not pass; what has the same reason in the same way, once.
+/// An outcome, and why.
+type Why = (&'static str, Vec<String>);
+
+/// Why something did not pass; what has the same reason in the same places, once.
 fn reasons(results: &[CellResult]) -> String {
-    // Where a driver met what, and then who met it in the same places.
-    let mut places: BTreeMap<(&str, &str, Vec<String>), Vec<Column>> = BTreeMap::new();
+    let mut places: BTreeMap<(&str, Why), Vec<Column>> = BTreeMap::new();
     for result in results.iter().filter(|r| r.outcome != Outcome::Passed) {
-        let what = (result.outcome.word(), result.cell.name.as_str());
-        let met = (what.0, what.1, lines(&result.outcome));
+        let why = (result.outcome.word(), lines(&result.outcome));
+        let met = (result.cell.name.as_str(), why);
         places.entry(met).or_default().push(column(result));
     }
-    let mut groups: BTreeMap<(&str, Vec<String>, Vec<Column>), Vec<&str>> = BTreeMap::new();
-    for ((word, name, lines), mut columns) in places {
+    let mut groups: BTreeMap<(Why, Vec<Column>), Vec<&str>> = BTreeMap::new();
+    for ((name, why), mut columns) in places {
         columns.sort();
-        groups.entry((word, lines, columns)).or_default().push(name);
+        groups.entry((why, columns)).or_default().push(name);
     }
     let mut text = String::new();
-    for ((word, lines, columns), names) in groups {
+    for (((word, lines), columns), names) in groups {
         let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
         let columns: Vec<&str> = columns.iter().map(|(.., title)| title.as_str()).collect();
         let (names, columns) = (names.join(", "), columns.join("; "));
