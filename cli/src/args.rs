@@ -190,7 +190,7 @@ pub struct BuildArgs {
     /// Which sanitizer the kernel gets
     #[arg(long, value_enum, default_value_t)]
     pub flavor: Flavor,
-    /// The machine that it is built for
+    /// The machine that it is built for: vtd, arm64-smmuv3, ...; a wrong name lists all
     #[arg(long, value_name = "NAME", default_value = "vtd", value_parser = machine)]
     pub machine: &'static Model,
     /// What it is built from.

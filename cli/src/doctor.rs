@@ -101,7 +101,7 @@ fn examine(exec: &Exec, tools: &[host::Tool]) -> (&'static str, Vec<Check>) {
         } else {
             format!("lacking or too old: {}", lacking.join(", "))
         };
-        let advice = "install them (see README), or use --env root";
+        let advice = "install the packages that have them, or use --env root, which needs none";
         checks.push(check(
             "host's own tools",
             state,

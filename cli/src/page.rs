@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::error::{io, Error, Result};
+use crate::error::{cannot_read, Error, Result};
 use crate::matrix::run::utc;
 use crate::output;
 
@@ -15,21 +15,31 @@ pub fn today() -> String {
     now.split('T').next().unwrap_or_default().to_owned()
 }
 
+/// Refuses a page that has no place for results: this is better told before the work than after it.
+pub fn check(page: Option<&Path>, name: &str) -> Result<()> {
+    page.map_or(Ok(()), |page| around(page, name).map(|_| ()))
+}
+
 /// Puts results where a page has their place.
 pub fn update(page: &Path, name: &str, results: &str) -> Result<()> {
-    let text = fs::read_to_string(page).map_err(io("cannot read", page))?;
+    let (before, after) = around(page, name)?;
+    fs::write(page, format!("{before}\n{results}{after}")).map_err(|e| output::unwritten(page, e))
+}
+
+/// What is before the place for results and what is behind it, with the marks.
+fn around(page: &Path, name: &str) -> Result<(String, String)> {
+    let text = fs::read_to_string(page).map_err(cannot_read(page))?;
     let (begin, end) = (
         format!("<!-- begin {name} -->\n"),
         format!("<!-- end {name} -->"),
     );
-    let cut = text.split_once(&begin);
-    let Some((before, after)) = cut.and_then(|(b, rest)| Some((b, rest.split_once(&end)?.1)))
-    else {
+    let place = text.find(&begin).map(|at| at + begin.len());
+    let place = place.and_then(|from| Some((from, from + text[from..].find(&end)?)));
+    let Some((from, to)) = place else {
         let error = Error::usage(format!("{} has no place for the tables", page.display()));
         return Err(error.help(format!("they go between `{}` and `{end}`", begin.trim())));
     };
-    let text = format!("{before}{begin}\n{results}{end}{after}");
-    fs::write(page, text).map_err(|e| output::unwritten(page, e))
+    Ok((text[..from].to_owned(), text[to..].to_owned()))
 }
 
 #[cfg(test)]

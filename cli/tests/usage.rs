@@ -232,7 +232,15 @@ fn mistyped_names_of_what_is_read_are_wrong_usage() {
     let cache = tempfile::tempdir().unwrap();
     let empty = tempfile::tempdir().unwrap();
     let empty = empty.path().to_str().unwrap();
-    let cases: [(&[&str], &str); 4] = [
+    let page = tempfile::NamedTempFile::new().unwrap();
+    let page = page.path().to_str().unwrap();
+    let missing = format!("{empty}/page.md");
+    let place = "has no place for the tables";
+    let cases: [(&[&str], &str); 8] = [
+        (&["drivers", "--update", &missing], "cannot read"),
+        (&["drivers", "--update", page], place),
+        (&["mutants", "--update", page], place),
+        (&["matrix", "merge", "/no/x"], "cannot read /no/x"),
         (&["drivers", "--from", "/no/x"], "cannot read /no/x"),
         (&["mutants", "--from", "/no/x"], "cannot read /no/x"),
         (

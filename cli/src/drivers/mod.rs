@@ -34,6 +34,9 @@ use crate::stdout;
 /// What a guest may take until its first step, on a slow machine.
 const BOOTING: u64 = 180;
 
+/// The place for results in docs/drivers.md.
+const PAGE: &str = "drivers";
+
 /// Where drivers are run: one kernel, on one machine.
 #[derive(Clone, Debug)]
 pub struct Lab {
@@ -59,6 +62,7 @@ pub fn run(exec: &Exec, args: &DriversArgs) -> Result<Exit> {
     let (model, lazy) = (args.machine.machine, args.machine.lazy);
     model.check_lazy(lazy)?;
     output::check([&args.json, &args.update])?;
+    page::check(args.update.as_deref(), PAGE)?;
     if !args.from.is_empty() {
         let results = markdown::read(&args.from)?;
         return tell(&results, args.update.as_deref());
@@ -106,7 +110,7 @@ fn tell(results: &[CellResult], page: Option<&Path>) -> Result<Exit> {
 fn update(page: Option<&Path>, results: &[CellResult]) -> Result<()> {
     let Some(to) = page else { return Ok(()) };
     let tables = format!("{}.\n\n{}", page::today(), markdown::of(results));
-    page::update(to, "drivers", &tables)
+    page::update(to, PAGE, &tables)
 }
 
 /// A guest that failed outranks a finding; where nothing could be run, that is told by the exit code as well.

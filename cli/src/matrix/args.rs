@@ -40,7 +40,7 @@ pub enum MatrixCommand {
 /// Which cells are chosen, before anything else does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum Tier {
-    /// One or a few of each kind, on machines that have the default machine's kernel: minutes
+    /// A few scenarios and drivers and a mutant, on machines that have the default machine's kernel: minutes
     Smoke,
     /// All
     #[default]
@@ -81,7 +81,7 @@ pub struct MatrixRunArgs {
     /// Run one of N parts, which are the same on every host, and together everything
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Guests to run side by side; each has two CPUs and 1 GiB
+    /// Guests to run side by side; each has two CPUs and up to 2 GiB
     #[arg(long, short, value_name = "J", default_value_t = 1, value_parser = jobs)]
     pub jobs: usize,
     /// Forget the results that earlier runs have kept of these cells

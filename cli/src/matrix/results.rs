@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::{Cell, CellResult, Kind, Outcome};
-use crate::error::{io, Error, Exit, Result};
+use crate::error::{cannot_read, io, Error, Exit, Result};
 use crate::matrix::catalog::place;
 use crate::matrix::shard::Shard;
 
@@ -165,8 +165,7 @@ impl Results {
 
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Results> {
-        let text = fs::read_to_string(path)
-            .map_err(|e| Error::usage(format!("cannot read {}: {e}", path.display())))?;
+        let text = fs::read_to_string(path).map_err(cannot_read(path))?;
         Results::from_json(&text).map_err(|why| {
             Error::usage(format!("{}: {why}", path.display()))
                 .help("give files that `dmasan matrix --json` wrote")

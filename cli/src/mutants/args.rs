@@ -18,10 +18,10 @@ pub struct MutantsArgs {
     /// Only tell which there are
     #[arg(long)]
     pub list: bool,
-    /// Kernels to run them with: rust, c, dma-api-debug
+    /// Kernels to run them with, each a column: rust, c, dma-api-debug; none has no sanitizer, and so no column
     #[arg(long, value_enum, value_delimiter = ',', default_value = "rust")]
     pub flavors: Vec<Flavor>,
-    /// How the sanitizer of this project is on, each a column
+    /// How the sanitizer of this project is on, each a column: origin, on; off is none
     #[arg(long, value_enum, value_delimiter = ',', default_value = "origin")]
     pub debug_pagealloc: Vec<Switch>,
     /// What they run on: a machine whose IOMMU translates

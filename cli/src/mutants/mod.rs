@@ -47,6 +47,9 @@ const WORKING: u64 = 240;
 /// Memory of the guests in MiB: little, as all of it is used once.
 const MEMORY: u32 = 320;
 
+/// The place for results in docs/mutants.md.
+const PAGE: &str = "mutants";
+
 /// For the kernel's command line: a bug may be reported hundreds of times, faster than a serial port takes it.
 const LOG: &str = "log_buf_len=16M";
 
@@ -70,6 +73,7 @@ pub fn run(exec: &Exec, args: &MutantsArgs) -> Result<Exit> {
         ));
     }
     output::check([&args.json, &args.junit, &args.update])?;
+    page::check(args.update.as_deref(), PAGE)?;
 
     let (mut rows, kernel, ended) = match args.from.as_slice() {
         [] => rows(exec, model, &args.kernel, &mutants, &columns),
@@ -130,7 +134,7 @@ fn write(
     let page = |to: &PathBuf| {
         let day = page::today();
         let of = format!("{day}, Linux {kernel}, machine `{}`.\n\n", model.name);
-        page::update(to, "mutants", &(of + &table::markdown(rows, columns)))
+        page::update(to, PAGE, &(of + &table::markdown(rows, columns)))
     };
     output::all(vec![
         output::write(&args.json, || store::to_json(rows, model.name, kernel)),

@@ -235,8 +235,14 @@ static struct pci_driver stress_driver = {
 
 static int __init stress_init(void)
 {
-	int ret = pci_register_driver(&stress_driver);
+	int ret;
 
+	/* Its windows of addresses are as large as they have to be for these. */
+	if (PAGE_SIZE != SZ_4K) {
+		pr_err("stress: made for pages of 4K\n");
+		return -EOPNOTSUPP;
+	}
+	ret = pci_register_driver(&stress_driver);
 	if (ret)
 		return ret;
 	if (result)
