@@ -31,6 +31,8 @@ int case_again(struct device *dev, bool bug);
 int case_reuse(struct device *dev, bool bug);
 int case_failed_map(struct device *dev, bool bug);
 int case_map_fails(struct device *dev, bool bug);
+int case_map_over(struct device *dev, bool bug);
+int case_map_over_parts(struct device *dev, bool bug);
 int case_over_unmap(struct device *dev, bool bug);
 int case_over_unmap_16k(struct device *dev, bool bug);
 int case_unmap_hole(struct device *dev, bool bug);

@@ -13,11 +13,12 @@
 #include "cases.h"
 
 #define ORDER	get_order(SZ_2M)
+#define PART	4	/* an order of neither a page nor a large leaf everywhere */
 
 int case_gone(struct device *dev, bool bug)
 {
 	struct iommu_domain *domain;
-	struct page *page, *huge;
+	struct page *page, *part, *huge;
 	int ret = -ENOMEM;
 
 	domain = iommu_paging_domain_alloc(dev);
@@ -25,14 +26,18 @@ int case_gone(struct device *dev, bool bug)
 		return PTR_ERR(domain);
 
 	page = alloc_page(GFP_KERNEL);
+	part = alloc_pages(GFP_KERNEL, PART);
 	huge = alloc_pages(GFP_KERNEL, ORDER);
-	if (!page || !huge)
+	if (!page || !part || !huge)
 		goto out;
 
 	ret = iommu_map(domain, SZ_1M, page_to_phys(page), PAGE_SIZE,
 			IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
 	if (!ret)
 		ret = iommu_map(domain, SZ_2M, page_to_phys(huge), SZ_2M,
+				IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+	if (!ret)
+		ret = iommu_map(domain, SZ_4M, page_to_phys(part), PAGE_SIZE << PART,
 				IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
 	if (!ret && bug) {
 		__free_page(page);
@@ -42,6 +47,8 @@ out:
 	iommu_domain_free(domain);
 	if (huge)
 		__free_pages(huge, ORDER);
+	if (part)
+		__free_pages(part, PART);
 	if (page)
 		__free_page(page);
 	return ret;

@@ -39,6 +39,8 @@ static const struct test {
 	{ "reuse", case_reuse },
 	{ "failed_map", case_failed_map },
 	{ "map_fails", case_map_fails },
+	{ "map_over", case_map_over },
+	{ "map_over_parts", case_map_over_parts },
 	{ "over_unmap", case_over_unmap },
 	{ "over_unmap_16k", case_over_unmap_16k },
 	{ "unmap_hole", case_unmap_hole },
