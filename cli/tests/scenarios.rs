@@ -226,6 +226,7 @@ scenarios! {
         origin_owned,
         origin_removed,
         origin_repeated,
+        origin_same_page,
         origin_stale,
         origin_unbound,
         other_cpu,
@@ -285,10 +286,12 @@ scenarios! {
     rust_passthrough Rust NEWEST "passthrough" cfg(test):
         origin_bad_unmap_passthrough,
         origin_object_passthrough,
+        origin_same_page,
         passthrough;
     rust_no_iommu Rust NEWEST "none" cfg(test):
         no_iommu,
         origin_no_iommu,
+        origin_same_page,
         origin_swiotlb;
     arm64_smmuv3 Rust NEWEST "arm64-smmuv3" ignore = "its kernel is built for it alone":
         device_removed,
@@ -486,6 +489,7 @@ scenarios! {
         origin_owned,
         origin_removed,
         origin_repeated,
+        origin_same_page,
         origin_stale,
         origin_unbound,
         other_cpu,

@@ -10,6 +10,9 @@ use core::ops::DerefMut;
 /// "No node": links are indices plus one, so that zeroed memory is an empty table.
 const NONE: u32 = 0;
 
+/// In the link of a node that holds no value any more.
+const FREE: u32 = 1 << 31;
+
 /// A value in a [`Chains`], or room for one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Node<T> {
@@ -70,7 +73,7 @@ where
         let head = self.heads.get_mut(bucket)?;
         let slot = if self.free != NONE {
             let slot = self.free - 1;
-            self.free = self.nodes.get(slot as usize)?.next;
+            self.free = self.nodes.get(slot as usize)?.next & !FREE;
             slot
         } else {
             self.fresh
@@ -93,26 +96,31 @@ where
         self.follow(head.copied().unwrap_or(NONE))
     }
 
-    /// The value that is at `slot`, or was there last.
+    /// The value that is at `slot`, if it has not been taken out.
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
-        Some(&mut self.nodes.get_mut(slot as usize)?.value)
+        let node = self.nodes.get_mut(slot as usize)?;
+        (node.next & FREE == 0).then_some(&mut node.value)
     }
 
-    /// Where the value of the chain is that `rank` likes best; none that it gives 0.
-    pub fn best(&self, hash: u64, mut rank: impl FnMut(&T) -> u32) -> Option<u32> {
+    /// Where the value of the chain is that `rank` likes best; none that it gives 0. It gives
+    /// `most` at most: what gets that is not compared with others.
+    pub fn best(&self, hash: u64, most: u32, mut rank: impl FnMut(&T) -> u32) -> Option<u32> {
         let mut best = (0, None);
         for (slot, value) in self.entries(hash) {
             let rank = rank(value);
             if rank > best.0 {
                 best = (rank, Some(slot));
             }
+            if rank >= most {
+                break;
+            }
         }
         best.1
     }
 
-    /// Takes out the value of the chain that `rank` likes [`best`](Chains::best).
-    pub fn take(&mut self, hash: u64, rank: impl FnMut(&T) -> u32) -> Option<(u32, &T)> {
-        let slot = self.best(hash, rank)?;
+    /// Takes out a value of the chain that `is_it` says yes to; the newest of them.
+    pub fn take(&mut self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<(u32, &T)> {
+        let slot = self.best(hash, 1, |value| u32::from(is_it(value)))?;
         Some((slot, self.remove(hash, slot)?))
     }
 
@@ -167,7 +175,7 @@ where
                 link = node.next;
             }
         }
-        self.nodes.get_mut(slot as usize)?.next = self.free;
+        self.nodes.get_mut(slot as usize)?.next = self.free | FREE;
         self.free = slot + 1;
         self.len -= 1;
         Some(())

@@ -45,7 +45,7 @@ impl Records {
 
     fn remove(&mut self, place: Place) {
         let key = place.key();
-        let taken = self.places.take(key.hash(), |&p| u32::from(p == place));
+        let taken = self.places.take(key.hash(), |&p| p == place);
         assert_eq!(*taken.unwrap().1, place);
         self.population.remove(key);
         self.filter().remove(place.phys, place.size);
@@ -156,12 +156,22 @@ fn the_best_of_equal_hashes_is_taken() {
         table.insert(1, value).unwrap();
     }
     assert_eq!(table.insert(1, 1), None);
-    assert_eq!(table.take(1, |&v| if v == 8 { 1 } else { 0 }), None);
-    assert_eq!(*table.take(1, |&v| v).unwrap().1, 9);
+    assert_eq!(table.take(1, |&v| v == 8), None);
+    let best = table.best(1, u32::MAX, |&v| v).unwrap();
+    assert_eq!(table.remove(1, best), Some(&9));
+    assert_eq!(table.get_mut(best), None, "it was taken out");
     let left: Vec<_> = table.entries(1).map(|(_, &v)| v).collect();
     assert_eq!(left, [7, 5]);
     // Room again, and the slot is used again.
-    assert!(table.insert(1, 2).is_some());
+    assert_eq!(table.insert(1, 2), Some(best));
+    assert_eq!(table.get_mut(best), Some(&mut 2));
+    // More than enough is as good as the best: 2 is the newest.
+    let mut asked = 0;
+    let enough = |&v: &u32| {
+        asked += 1;
+        v
+    };
+    assert_eq!((table.best(1, 2, enough), asked), (Some(best), 1));
     let mut all = Vec::new();
     table.for_each(|&mut v| all.push(v));
     all.sort_unstable();
@@ -178,7 +188,7 @@ fn all_room_is_used_again_however_it_became_free() {
         }
         assert_eq!((table.insert(9, 9), table.len()), (None, 5));
         for n in [3, 0, 4, 1, 2] {
-            assert_eq!(table.take(n, |&v| u32::from(v == n)).unwrap().1, &n);
+            assert_eq!(table.take(n, |&v| v == n).unwrap().1, &n);
         }
         assert!(table.is_empty());
     }
@@ -190,8 +200,8 @@ fn a_value_is_found_and_removed_in_its_own_chain_only() {
     let mut table: Chains<Vec<u32>, Vec<Node<u64>>> =
         Chains::new(vec![0; 64], vec![Node::default(); 8]);
     let slots: Vec<_> = (0..8).map(|n| table.insert(n, n).unwrap()).collect();
-    assert_eq!(table.best(3, |&v| u32::from(v == 3)), Some(slots[3]));
-    assert_eq!(table.best(3, |_| 0), None);
+    assert_eq!(table.best(3, 1, |&v| u32::from(v == 3)), Some(slots[3]));
+    assert_eq!(table.best(3, 1, |_| 0), None);
     assert_eq!(
         (table.find(|&v| v == 7), table.find(|&v| v == 8)),
         (Some(&7), None)

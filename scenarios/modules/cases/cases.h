@@ -76,6 +76,7 @@ int case_late_remapped(struct device *dev, bool bug);
 int case_late_reported(struct device *dev, bool bug);
 int case_iotlb_fast(struct device *dev, bool bug);
 int case_iotlb_lazy(struct device *dev, bool bug);
+int case_same_page(struct device *dev, bool bug);
 
 /* Run once probe() is done and its locks are released. */
 int case_unbound(struct pci_dev *pdev, bool bug);

@@ -84,6 +84,7 @@ static const struct test {
 	{ "late_reported", case_late_reported },
 	{ "iotlb_fast", case_iotlb_fast },
 	{ "iotlb_lazy", case_iotlb_lazy },
+	{ "same_page", case_same_page },
 	{ "unbound", .after = case_unbound },
 	{ "removed", .after = case_removed },
 	{ "removed_late", .after = case_removed_late },

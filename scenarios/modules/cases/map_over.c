@@ -58,13 +58,17 @@ int case_map_over(struct device *dev, bool bug)
 	if (!below || !above)
 		goto out;
 
+	/* Old VT-d drivers know of large leaves only in a domain that has a device. */
+	ret = iommu_attach_device(domain, dev);
+	if (ret)
+		goto out;
 	ret = map_page_by_page(domain, SZ_2M, below, SZ_2M);
 	if (!ret)
 		ret = map(domain, SZ_2M, above, SZ_2M);
 	if (!ret)
 		ret = is_mapped(domain, SZ_2M, above);
 	if (ret)
-		goto out;
+		goto out_detach;
 
 	__free_pages(below, order);
 	below = NULL;
@@ -73,6 +77,8 @@ int case_map_over(struct device *dev, bool bug)
 		above = NULL;
 	}
 	ret = unmap(domain, SZ_2M, SZ_2M);
+out_detach:
+	iommu_detach_device(domain, dev);
 out:
 	iommu_domain_free(domain);
 	if (above)

@@ -104,6 +104,8 @@ struct iommu_debug_device {
 	/* What it was behind then; or NULL. */
 	const struct iommu_domain *domain;
 	bool is_translated;
+	/* Logarithm of the smallest page there. */
+	unsigned int page_shift;
 	/* See enum iommu_debug_device_id; or -1. */
 	int requester;
 	int endpoint;
@@ -138,6 +140,7 @@ void iommu_debug_check_origin(unsigned long pfn, unsigned int pages,
 struct iommu_debug_traffic iommu_debug_traffic_sum(void);
 void *iommu_debug_alloc_counters(unsigned long section, size_t size);
 bool iommu_debug_present(unsigned long section);
+bool iommu_debug_is_memory(unsigned long pfn);
 void iommu_debug_watch_memory(void);
 void iommu_debug_resched(void);
 void iommu_debug_add_pages(unsigned long first, unsigned long pages);

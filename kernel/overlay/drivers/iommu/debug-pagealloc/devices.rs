@@ -11,6 +11,7 @@ use crate::{
     primitive::{Long, Word},
     report::text, //
 };
+use core::cell::Cell;
 use kernel::{bindings, prelude::*};
 
 /// How many devices there can be.
@@ -44,6 +45,7 @@ const NOBODY: Info = Info {
         driver: [0; 32],
         domain: core::ptr::null(),
         is_translated: false,
+        page_shift: 12,
         requester: -1,
         endpoint: -1,
     },
@@ -230,9 +232,18 @@ impl Devices {
         numbers
     }
 
-    /// Which devices an IOMMU means.
-    pub(crate) fn named(&self, id: DeviceId) -> Numbers {
-        self.numbers(|info| info.is(id))
+    /// Which devices an IOMMU means, and the logarithm of the smallest page that it has for them.
+    pub(crate) fn named(&self, id: DeviceId) -> (Numbers, u32) {
+        let shift = Cell::new(None);
+        let numbers = self.numbers(|info| {
+            let is_it = info.is(id);
+            if is_it {
+                let smallest = shift.get().unwrap_or(u32::MAX);
+                shift.set(Some(smallest.min(info.text.page_shift)));
+            }
+            is_it
+        });
+        (numbers, shift.get().unwrap_or(NOBODY.text.page_shift))
     }
 
     /// Which devices an IOMMU translates for by this domain; by address, it may be gone.

@@ -4,7 +4,7 @@
 
 use crate::{ahead::translate, count_down, engine::addr::Pfn, granule, origin, report, span};
 use crate::{record::Found, sections::GEOMETRY, stale, stats::STATS, COUNTS, DIRECT};
-use kernel::{bindings, ffi::c_ulong, prelude::*};
+use kernel::{bindings, prelude::*};
 
 /// `size` bytes at `phys` are about to be mapped in `domain` at the same address, on purpose.
 ///
@@ -105,8 +105,8 @@ pub(crate) unsafe extern "C" fn __iommu_debug_domain_leaf(
         return;
     };
     let leaked = (last.0 - first.0 + 1).saturating_sub(COUNTS.unmap(&span));
-    // SAFETY: Any number is allowed. Domains are freed with no lock of the resources held.
-    let is_memory = || unsafe { bindings::page_is_ram(first.0 as c_ulong) } != 0;
+    // SAFETY: Any number is allowed.
+    let is_memory = || unsafe { bindings::iommu_debug_is_memory(first.0 as usize) };
     // A doorbell for MSIs stays mapped, and may lie in a section that has memory, too.
     if leaked == 0 || DIRECT.owns(state.cookie, first) || !is_memory() {
         return;

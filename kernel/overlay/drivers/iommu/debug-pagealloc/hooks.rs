@@ -125,10 +125,15 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
                 break;
             }
             // There may have been no room for it. In a range, the next part begins with a page.
+            // Where nothing is translated, a range is one part, and what begins with the next page
+            // is another mapping.
+            if !is_range || !origin.devices.info(device).is_translated() {
+                break;
+            }
             let missing = PART - dma % PART;
             dma = dma.wrapping_add(missing);
             call.size = call.size.saturating_sub(missing);
-            if !is_range || call.size == 0 {
+            if call.size == 0 {
                 break;
             }
             continue;
@@ -141,7 +146,7 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
         }
     }
     origin.counters.unknown.add(unknown);
-    if let Some(error) = bad {
+    if let Some(error) = bad.filter(|_| is_sure(origin, device, unknown != 0)) {
         call.size = size as u64;
         let bad = BadUnmap {
             // SAFETY: By the function's requirement.
@@ -152,6 +157,14 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
         };
         report_bad_unmap(origin, bad);
     }
+}
+
+/// Whether an unmap that does not fit is one, though mappings may be missing: what it was meant for
+/// may be one of these. An address of an IOMMU's is that of one mapping only.
+#[cold]
+fn is_sure(origin: &Origin, device: u32, is_unknown: bool) -> bool {
+    let is_translated = || origin.devices.info(device).is_translated();
+    !origin.has_skipped() || !is_unknown && is_translated()
 }
 
 /// Ends a mapping that the device has made under another number.

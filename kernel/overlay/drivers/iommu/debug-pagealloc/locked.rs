@@ -43,7 +43,7 @@ impl<T> Locked<T> {
     }
 
     /// Calls `then` with the value. `then` does nothing that may come here again: it neither
-    /// allocates nor prints.
+    /// allocates nor prints, and of the locks it takes only those of higher numbers.
     #[inline]
     pub(crate) fn with<R>(&self, then: impl FnOnce(&mut T) -> R) -> R {
         // SAFETY: The number is that of a lock, by the requirement of `new()`.

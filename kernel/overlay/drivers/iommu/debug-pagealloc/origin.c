@@ -34,6 +34,7 @@ DEFINE_STATIC_KEY_FALSE(iommu_debug_stale);
 EXPORT_SYMBOL_GPL(iommu_debug_origin);
 EXPORT_SYMBOL_GPL(iommu_debug_stale);
 EXPORT_SYMBOL_GPL(__iommu_debug_synced);
+EXPORT_SYMBOL_GPL(__iommu_debug_fault);
 
 unsigned int iommu_debug_origin_entries __ro_after_init = 65536;
 
@@ -63,21 +64,27 @@ static unsigned int unmap_depth __ro_after_init = IS_ENABLED(CONFIG_FRAME_POINTE
 const u32 *iommu_debug_filter __ro_after_init;
 u32 iommu_debug_huge;
 
+/* Without "=", there is no value. */
+static int __init number(char *value, unsigned int *to)
+{
+	return value ? kstrtouint(value, 0, to) : -EINVAL;
+}
+
 static int __init iommu_debug_origin_param(char *value)
 {
-	return kstrtouint(value, 0, &iommu_debug_origin_entries);
+	return number(value, &iommu_debug_origin_entries);
 }
 early_param("iommu.debug_origin_entries", iommu_debug_origin_param);
 
 static int __init iommu_debug_ended_param(char *value)
 {
-	return kstrtouint(value, 0, &iommu_debug_origin_ended);
+	return number(value, &iommu_debug_origin_ended);
 }
 early_param("iommu.debug_origin_ended", iommu_debug_ended_param);
 
 static int __init iommu_debug_depth_param(char *value)
 {
-	int ret = kstrtouint(value, 0, &iommu_debug_depth);
+	int ret = number(value, &iommu_debug_depth);
 
 	iommu_debug_depth = clamp(iommu_debug_depth, 1, IOMMU_DEBUG_MAX_DEPTH);
 	return ret;
@@ -86,7 +93,7 @@ early_param("iommu.debug_origin_depth", iommu_debug_depth_param);
 
 static int __init iommu_debug_unmap_depth_param(char *value)
 {
-	int ret = kstrtouint(value, 0, &unmap_depth);
+	int ret = number(value, &unmap_depth);
 
 	unmap_depth = min(unmap_depth, IOMMU_DEBUG_MAX_DEPTH);
 	return ret;
@@ -101,7 +108,7 @@ early_param("iommu.debug_stale_iotlb", iommu_debug_stale_param);
 
 static int __init iommu_debug_reports_param(char *value)
 {
-	return kstrtouint(value, 0, &iommu_debug_max_reports);
+	return number(value, &iommu_debug_max_reports);
 }
 early_param("iommu.debug_reports", iommu_debug_reports_param);
 
@@ -226,6 +233,9 @@ void iommu_debug_describe_device(struct device *dev, struct iommu_debug_device *
 	strscpy(info->driver, dev->driver ? dev->driver->name : "");
 	info->domain = iommu_get_domain_for_dev(dev);
 	info->is_translated = info->domain && info->domain->type & __IOMMU_DOMAIN_PAGING;
+	info->page_shift = 12;
+	if (info->is_translated && info->domain->pgsize_bitmap)
+		info->page_shift = __ffs(info->domain->pgsize_bitmap);
 	info->requester = -1;
 	info->endpoint = -1;
 #ifdef CONFIG_PCI

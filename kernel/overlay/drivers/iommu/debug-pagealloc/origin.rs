@@ -64,8 +64,12 @@ pub(crate) struct Origin {
 
 /// What went wrong.
 pub(crate) struct Counters {
-    /// Mappings that found no room.
+    /// Mappings that are not recorded.
     pub(crate) skipped: Long,
+    /// Of these, such that found no room.
+    full: Long,
+    /// Of these, such of devices that have no number.
+    nameless: Long,
     /// Unmaps of what is not recorded.
     pub(crate) unknown: Long,
     /// Unmaps with other arguments than the map.
@@ -149,6 +153,8 @@ pub(crate) fn init() -> Result {
         capacity,
         counters: Counters {
             skipped: Long::new(0),
+            full: Long::new(0),
+            nameless: Long::new(0),
             unknown: Long::new(0),
             differ: Long::new(0),
         },
@@ -188,44 +194,55 @@ impl Origin {
             return self.nameless();
         }
         let (shard, hash) = home(device, mapping.dma);
-        let table = self.shards.get(shard);
-        let inserted = table.and_then(|t| t.with(|shard| shard.live.insert(hash, *mapping)));
-        let Some(slot) = inserted else {
-            return self.full();
+        // Filed before anybody can end it: an interrupt, or another CPU, may be about to end a
+        // mapping that looks the same.
+        let record = |table: &mut Shard| {
+            let slot = table.live.insert(hash, *mapping)?;
+            if let Some(live) = self.devices.live(device) {
+                live.add(1);
+            }
+            self.file(&Id::new(shard, slot, mapping).place(mapping))
         };
-        if let Some(live) = self.devices.live(device) {
-            live.add(1);
+        let table = self.shards.get(shard);
+        if table.and_then(|table| table.with(record)).is_none() {
+            self.full();
         }
-        let place = Id::new(shard, slot, mapping).place(mapping);
+    }
+
+    /// Files a mapping by its memory, if there is room. Behind the lock of its record, which is the
+    /// outer one wherever two are held.
+    fn file(&self, place: &Place) -> Option<()> {
         let key = place.key();
         self.population.add(key);
         let table = self.places(key);
-        let filed = table.and_then(|table| table.with(|t| t.insert(key.hash(), place)));
+        let filed = table.and_then(|table| table.with(|t| t.insert(key.hash(), *place)));
         if filed.is_none() {
             self.population.remove(key);
-            return self.full();
+            return None;
         }
-        self.filter.add(virt(mapping.phys), mapping.size);
+        self.filter.add(virt(place.phys), place.size);
+        Some(())
     }
 
     #[cold]
     fn full(&self) {
-        if self.counters.skipped.load() == 0 {
+        if self.counters.full.load() == 0 {
             pr_warn!(
-                "more than {} live DMA mappings, who mapped is not known of all: see {}\n",
-                self.capacity,
+                "no room for a DMA mapping, who mapped is not known of all: see {}\n",
                 "iommu.debug_origin_entries="
             );
         }
+        self.counters.full.add(1);
         self.counters.skipped.add(1);
     }
 
     /// Records nothing of a device that there is no number for.
     #[cold]
     fn nameless(&self) {
-        if self.counters.skipped.load() == 0 {
+        if self.counters.nameless.load() == 0 {
             pr_warn!("too many devices map at once, who mapped is not known of all\n");
         }
+        self.counters.nameless.add(1);
         self.counters.skipped.add(1);
     }
 
@@ -251,10 +268,11 @@ impl Origin {
             let direction = m.direction == call.direction;
             u32::from(same) * (1 + 4 * u32::from(size) + 2 * u32::from(kind) + u32::from(direction))
         };
+        const EQUAL: u32 = 8;
         let is_translated = || self.devices.info(device).is_translated();
         let stale = self.stale.as_ref().filter(|_| is_translated());
         let (id, place, mapped) = self.shards.get(shard)?.with(|t| {
-            let slot = t.live.best(hash, rank)?;
+            let slot = t.live.best(hash, EQUAL, rank)?;
             let mapping = if stale.is_some() {
                 let mapping = t.live.get_mut(slot)?;
                 mapping.set_stale();
@@ -286,7 +304,7 @@ impl Origin {
     /// Takes out what [`Origin::add`] has filed by memory.
     fn unfile(&self, place: &Place) {
         let key = place.key();
-        let is_it = |p: &Place| u32::from(p.id == place.id);
+        let is_it = |p: &Place| p.id == place.id;
         let table = self.places(key);
         let filed = table.is_some_and(|t| t.with(|t| t.take(key.hash(), is_it).is_some()));
         // There may have been no room for it.
@@ -428,10 +446,9 @@ impl Origin {
 
     /// The mapping that ended last, of those that were on the pages of these addresses for `id`.
     pub(crate) fn ended(&self, id: DeviceId, dma: u64, bytes: u64) -> Option<Ended> {
-        let devices = self.devices.named(id);
+        let (devices, shift) = self.devices.named(id);
         let is_it = |e: &&Ended| {
-            let mapping = &e.mapping;
-            mapping.shares_pages(dma, bytes, GEOMETRY.page_shift()) && devices.has(mapping.device)
+            e.mapping.shares_pages(dma, bytes, shift) && devices.has(e.mapping.device)
         };
         let newest =
             |table: &Locked<Shard>| table.with(|shard| shard.ended.iter().find(is_it).copied());
@@ -456,11 +473,9 @@ impl Origin {
 
     /// Whether `id` has any of the pages of these addresses mapped.
     pub(crate) fn is_mapped(&self, id: DeviceId, dma: u64, bytes: u64) -> bool {
-        let devices = self.devices.named(id);
+        let (devices, shift) = self.devices.named(id);
         let is_it = |m: &Mapping| {
-            m.shares_pages(dma, bytes, GEOMETRY.page_shift())
-                && !m.is_stale()
-                && devices.has(m.device)
+            m.shares_pages(dma, bytes, shift) && !m.is_stale() && devices.has(m.device)
         };
         let mut tables = self.shards.iter();
         tables.any(|table| table.with(|shard| shard.live.find(is_it).is_some()))

@@ -108,6 +108,17 @@ bool iommu_debug_present(unsigned long section)
 	return present_section_nr(section);
 }
 
+/*
+ * Whether a page may ever be the page allocator's. Doorbells for MSIs may lie in
+ * a section that has memory, too, and are reserved.
+ */
+bool iommu_debug_is_memory(unsigned long pfn)
+{
+	struct page *page = pfn_to_online_page(pfn);
+
+	return page && !PageReserved(page);
+}
+
 static int iommu_debug_memory(struct notifier_block *self, unsigned long action, void *arg)
 {
 	struct memory_notify *memory = arg;
