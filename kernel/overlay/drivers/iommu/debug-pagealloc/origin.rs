@@ -447,9 +447,8 @@ impl Origin {
     /// The mapping that ended last, of those that were on the pages of these addresses for `id`.
     pub(crate) fn ended(&self, id: DeviceId, dma: u64, bytes: u64) -> Option<Ended> {
         let (devices, shift) = self.devices.named(id);
-        let is_it = |e: &&Ended| {
-            e.mapping.shares_pages(dma, bytes, shift) && devices.has(e.mapping.device)
-        };
+        let is_it =
+            |e: &&Ended| e.mapping.shares_pages(dma, bytes, shift) && devices.has(e.mapping.device);
         let newest =
             |table: &Locked<Shard>| table.with(|shard| shard.ended.iter().find(is_it).copied());
         let all = self.shards.iter().filter_map(newest);
