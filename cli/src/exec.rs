@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Running other programs: one builder, one runner that knows dry runs, logs, progress and the last words of a failure.
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -11,12 +10,10 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{io, Error, Result};
+use crate::last::Last;
 use crate::process::{check, Group};
 use crate::stdout;
 use crate::ui::Ui;
-
-/// How many of the last lines of output an error carries.
-const TAIL: usize = 40;
 
 /// A command to run.
 #[derive(Clone, Debug)]
@@ -157,15 +154,15 @@ pub fn quote(word: &OsStr) -> String {
 pub struct CmdFailed {
     /// How it ended.
     pub status: ExitStatus,
-    /// The last lines of its output.
-    pub tail: Vec<String>,
+    /// The last lines of its output, and the first error before.
+    pub last: Vec<String>,
     /// Where all of its output is.
     pub log: Option<PathBuf>,
 }
 
 impl fmt::Display for CmdFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.tail {
+        for line in &self.last {
             writeln!(f, "  | {line}")?;
         }
         match &self.log {
@@ -217,7 +214,8 @@ impl Exec {
         self
     }
 
-    /// Runs to the end; output goes into `log` (appended) or is dropped. A failure carries the last lines.
+    /// Runs to the end; output goes into `log` (appended) or is dropped. A failure carries the last lines,
+    /// and the first error.
     pub fn run(&self, cmd: &Cmd, log: Option<&Path>) -> Result<()> {
         self.lines(cmd, log, &mut |_| {})
     }
@@ -231,15 +229,14 @@ impl Exec {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut group = self.start(cmd, &mut command)?;
         let stderr = group.child().stderr.take().expect("is piped");
-        let reader = std::thread::spawn(move || tail_of(stderr));
+        let reader = std::thread::spawn(move || last_of(stderr));
         let mut text = Vec::new();
         let mut stdout = group.child().stdout.take().expect("is piped");
         let read = stdout.read_to_end(&mut text);
         let status = group.wait()?;
         check()?;
         read.map_err(|e| Error::failed(format!("cannot read from `{}`", cmd.shown())).because(e))?;
-        let tail = reader.join().unwrap_or_default();
-        finished(cmd, status, tail, None)?;
+        finished(cmd, status, reader.join().unwrap_or_default(), None)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -256,7 +253,7 @@ impl Exec {
         let mut file = log.map(|l| open_log(l, cmd)).transpose()?;
         let mut command = cmd.command();
         let (mut group, read) = self.start_piped(cmd, &mut command)?;
-        let mut tail = VecDeque::new();
+        let mut last = Last::default();
         let mut reader = BufReader::new(read);
         while let Some(line) = next_line(&mut reader) {
             if let Some(file) = &mut file {
@@ -266,11 +263,11 @@ impl Exec {
                 self.ui.note(&line);
             }
             on_line(&line);
-            push_tail(&mut tail, line);
+            last.push(line);
         }
         let status = group.wait()?;
         check()?;
-        finished(cmd, status, tail.into(), log)
+        finished(cmd, status, last, log)
     }
 
     /// Runs to the end and calls `poll` about ten times a second meanwhile.
@@ -280,7 +277,7 @@ impl Exec {
         }
         let mut command = cmd.command();
         let (mut group, read) = self.start_piped(cmd, &mut command)?;
-        let reader = std::thread::spawn(move || tail_of(read));
+        let reader = std::thread::spawn(move || last_of(read));
         let status = loop {
             if let Some(status) = group.try_wait()? {
                 break status;
@@ -303,7 +300,7 @@ impl Exec {
         let mut command = cmd.command();
         command.stdin(Stdio::piped());
         let (mut group, read) = self.start_piped(cmd, &mut command)?;
-        let reader = std::thread::spawn(move || tail_of(read));
+        let reader = std::thread::spawn(move || last_of(read));
         let mut pipe = group.child().stdin.take().expect("is piped");
         let mut buffer = vec![0; 1 << 18];
         let mut total = 0;
@@ -450,32 +447,22 @@ fn next_line(reader: &mut impl BufRead) -> Option<String> {
     (!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned())
 }
 
-fn push_tail(tail: &mut VecDeque<String>, line: String) {
-    if line.trim().is_empty() {
-        return;
-    }
-    if tail.len() == TAIL {
-        tail.pop_front();
-    }
-    tail.push_back(line);
-}
-
-fn tail_of(stream: impl Read) -> Vec<String> {
+fn last_of(stream: impl Read) -> Last {
     let mut reader = BufReader::new(stream);
-    let mut tail = VecDeque::new();
+    let mut last = Last::default();
     while let Some(line) = next_line(&mut reader) {
-        push_tail(&mut tail, line);
+        last.push(line);
     }
-    tail.into()
+    last
 }
 
-fn finished(cmd: &Cmd, status: ExitStatus, tail: Vec<String>, log: Option<&Path>) -> Result<()> {
+fn finished(cmd: &Cmd, status: ExitStatus, last: Last, log: Option<&Path>) -> Result<()> {
     if status.success() {
         return Ok(());
     }
     let reason = CmdFailed {
         status,
-        tail,
+        last: last.lines(),
         log: log.map(Path::to_owned),
     };
     Err(Error::failed(format!("`{}` failed ({status})", cmd.shown())).because(reason))
@@ -484,6 +471,7 @@ fn finished(cmd: &Cmd, status: ExitStatus, tail: Vec<String>, log: Option<&Path>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::last::TAIL;
     use crate::ui::Color;
 
     fn exec() -> Exec {
@@ -514,8 +502,8 @@ mod tests {
         assert_eq!(e.message(), "`sh` failed (exit status: 3)");
         let reason = std::error::Error::source(&e).unwrap();
         let failed = reason.downcast_ref::<CmdFailed>().unwrap();
-        assert_eq!(failed.tail.len(), TAIL);
-        assert_eq!(failed.tail.last().unwrap(), "bad");
+        assert_eq!(failed.last.len(), TAIL);
+        assert_eq!(failed.last.last().unwrap(), "bad");
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod initramfs;
 pub mod kconfig;
 pub mod kernel;
 pub mod ktap;
+pub mod last;
 pub mod lint;
 pub mod machine;
 pub mod mail;
