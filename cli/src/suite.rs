@@ -40,11 +40,7 @@ pub fn group<'a>(
     model: &Model,
     lazy: bool,
 ) -> Vec<&'a Scenario> {
-    let runs = |s: &&Scenario| match lazy {
-        true => s.runs_lazily(kernel.flavor, model),
-        false => s.runs(kernel.flavor, model),
-    };
-    let with = all.iter().filter(runs);
+    let with = all.iter().filter(|s| s.runs(kernel.flavor, model, lazy));
     let with = with.filter(|s| s.fits(series_of(&kernel.release)));
     with.filter(|s| s.shares_boot_with(scenario)).collect()
 }

@@ -116,11 +116,10 @@ impl Lab {
             .iter()
             .find(|s| s.name == name)
             .expect("the scenario exists");
-        let runs = match lazy {
-            true => scenario.runs_lazily(flavor, model),
-            false => scenario.runs(flavor, model),
-        };
-        assert!(runs, "{name} is not for {flavor} on {machine}");
+        assert!(
+            scenario.runs(flavor, model, lazy),
+            "{name} is not for {flavor} on {machine}"
+        );
         let (host, kernel) = self.prepare(linux, flavor, model)?;
         let group = suite::group(&all, scenario, &kernel, model, lazy);
         for judged in suite::run(&host, &kernel, model, lazy, &group)? {
@@ -157,7 +156,7 @@ fn none_is_forgotten() {
     let tested = tested();
     for scenario in Scenario::all(&folder()).unwrap() {
         for flavor in [Flavor::Rust, Flavor::C, Flavor::None] {
-            for model in MACHINES.iter().filter(|m| scenario.runs(flavor, m)) {
+            for model in MACHINES.iter().filter(|m| scenario.runs(flavor, m, false)) {
                 let of = |linux| (linux, flavor.name(), model.name, scenario.name.clone());
                 let default = flavor == Flavor::Rust && model.name == <&Model>::default().name;
                 let new = scenario.fits(SERIES[0]).then(|| of(NEWEST));

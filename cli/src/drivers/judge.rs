@@ -156,7 +156,7 @@ fn said(driver: &Driver, ran: &mut Ran, plan: &Plan, outcome: &boot::Outcome) ->
     wrong
 }
 
-/// What the kernel warns of, with no sanitizer too, when a disk goes in the middle of a write: `docs/found.md`.
+/// What the block layer warns of when a disk goes in the middle of a write: `docs/found.md`.
 fn is_of_yank(during: &str, warning: &str) -> bool {
     during == "yank" && warning.contains(" at blkdev_writeback_range+")
 }
@@ -171,15 +171,6 @@ fn sentence(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_disk_that_goes_while_it_is_written_to_is_warned_of() {
-        let warning =
-            "WARNING: block/fops.c:534 at blkdev_writeback_range+0xa8/0xd0, CPU#0: dd/267";
-        assert!(is_of_yank("yank", warning));
-        assert!(!is_of_yank("rebind", warning));
-        assert!(!is_of_yank("yank", "WARNING: mm/slub.c:1 at kfree+0x1/0x2"));
-    }
     use crate::boot::End;
     use crate::cell::Kind;
     use crate::console::Answers;
@@ -364,5 +355,14 @@ mod tests {
             let ran = ran_with("igb", &GOOD, &log);
             assert_eq!((ran.known, ran.findings), (known, 1 - known), "{log}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_goes_while_it_is_written_to_is_warned_of() {
+        let warning =
+            "WARNING: block/fops.c:534 at blkdev_writeback_range+0xa8/0xd0, CPU#0: dd/267";
+        assert!(is_of_yank("yank", warning));
+        assert!(!is_of_yank("rebind", warning));
+        assert!(!is_of_yank("yank", "WARNING: mm/slub.c:1 at kfree+0x1/0x2"));
     }
 }

@@ -41,18 +41,13 @@ pub fn of_scenarios(all: &[Scenario]) -> Vec<Offer> {
         let boot = all.iter().find(|s| s.shares_boot_with(scenario));
         let boot = boot.map_or(scenario.name.as_str(), |s| s.name.as_str());
         for flavor in [Flavor::Rust, Flavor::C, Flavor::None, Flavor::DmaApiDebug] {
-            for model in MACHINES.iter().filter(|m| scenario.runs(flavor, m)) {
+            let modes = MACHINES.iter().flat_map(|m| [(m, false), (m, true)]);
+            for (model, lazy) in modes.filter(|&(m, lazy)| scenario.runs(flavor, m, lazy)) {
                 let cell = Cell {
                     flavor,
+                    lazy,
                     ..Cell::new(Kind::Scenario, &scenario.name, model)
                 };
-                if scenario.runs_lazily(flavor, model) {
-                    let lazy = Cell {
-                        lazy: true,
-                        ..cell.clone()
-                    };
-                    offers.push(of_scenario(scenario, boot, model, lazy));
-                }
                 offers.push(of_scenario(scenario, boot, model, cell));
             }
         }

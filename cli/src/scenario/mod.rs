@@ -234,19 +234,18 @@ impl Scenario {
         found.iter().map(parse).collect()
     }
 
-    /// Whether it is run with a kernel of this flavour on this machine. The reference, and kernels without a sanitizer,
-    /// are there to compare with: one machine is enough for them.
-    pub fn runs(&self, flavor: Flavor, model: &Model) -> bool {
+    /// Whether it is run with a kernel of this flavour on this machine, strict or lazy. The reference, and kernels without
+    /// a sanitizer, are there to compare with: one machine is enough for them, strict. What a machine that is never lazy
+    /// says to that is a result.
+    pub fn runs(&self, flavor: Flavor, model: &Model, lazy: bool) -> bool {
+        if lazy && (!self.lazy || flavor != Flavor::Rust || !model.translates()) {
+            return false;
+        }
         let here = match flavor {
             Flavor::Rust => self.machines.iter().any(|m| m == model.name),
             _ => self.is_first(model),
         };
         here && self.flavors.iter().any(|f| f == flavor.name())
-    }
-
-    /// Whether it is run with lazy invalidation, too. What a machine that is never lazy says to that is a result.
-    pub fn runs_lazily(&self, flavor: Flavor, model: &Model) -> bool {
-        self.lazy && flavor == Flavor::Rust && model.translates() && self.runs(flavor, model)
     }
 
     /// Whether it is for kernels of this series.
@@ -332,8 +331,9 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         assert_eq!(s.requests()[0].path, Path::new("/s/x/../modules/cases"));
         let default = <&Model>::default();
         assert_eq!(s.machine(default, false).unwrap().devices[0].name, "edu");
-        assert!(s.runs(Flavor::C, default) && !s.runs(Flavor::None, default));
-        assert!(!s.runs(Flavor::C, Model::find("none").unwrap()));
+        let runs = |flavor, model| s.runs(flavor, model, false);
+        assert!(runs(Flavor::C, default) && !runs(Flavor::None, default));
+        assert!(!runs(Flavor::C, Model::find("none").unwrap()));
         assert!(s.debug_pagealloc && s.script.is_none());
     }
 
@@ -343,11 +343,13 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         let text = TEXT.replace("flavors = [\"rust\", \"c\"]", machines);
         let s = scenario(&text);
         let [vtd, passthrough] = ["vtd", "passthrough"].map(|m| Model::find(m).unwrap());
-        assert!(s.runs_lazily(Flavor::Rust, vtd) && s.machine(vtd, true).unwrap().lazy);
-        assert!(s.runs(Flavor::C, vtd) && !s.runs_lazily(Flavor::C, vtd));
-        assert!(s.runs(Flavor::Rust, passthrough) && !s.runs_lazily(Flavor::Rust, passthrough));
+        let modes = |s: &Scenario, flavor, model| [false, true].map(|l| s.runs(flavor, model, l));
+        assert_eq!(modes(&s, Flavor::Rust, vtd), [true, true]);
+        assert!(s.machine(vtd, true).unwrap().lazy);
+        assert_eq!(modes(&s, Flavor::C, vtd), [true, false]);
+        assert_eq!(modes(&s, Flavor::Rust, passthrough), [true, false]);
         let never = scenario(&format!("lazy = false\n{text}"));
-        assert!(never.runs(Flavor::Rust, vtd) && !never.runs_lazily(Flavor::Rust, vtd));
+        assert_eq!(modes(&never, Flavor::Rust, vtd), [true, false]);
     }
 
     #[test]
@@ -355,7 +357,7 @@ findings = [{ class = "free-while-mapped", symbol = "f", facts = { order = "0" }
         let text = TEXT.replace("devices", "machines = ['none', 'amd-vi']\ndevices");
         let s = scenario(&text);
         let on = |flavor| {
-            let on = MACHINES.iter().filter(|m| s.runs(flavor, m));
+            let on = MACHINES.iter().filter(|m| s.runs(flavor, m, false));
             on.map(|m| m.name).collect::<Vec<_>>()
         };
         assert_eq!(on(Flavor::Rust), ["amd-vi", "none"]);
