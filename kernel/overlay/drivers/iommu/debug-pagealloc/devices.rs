@@ -11,7 +11,6 @@ use crate::{
     primitive::{Long, Word},
     report::text, //
 };
-use core::cell::Cell;
 use kernel::{bindings, prelude::*};
 
 /// How many devices there can be.
@@ -76,7 +75,7 @@ impl Info {
     }
 
     /// Whether an IOMMU translates its accesses.
-    pub(crate) fn is_translated(&self) -> bool {
+    fn is_translated(&self) -> bool {
         self.domain() == Domain::Translated
     }
 
@@ -223,7 +222,12 @@ impl Devices {
         info.unwrap_or(NOBODY)
     }
 
-    fn numbers(&self, is_one: impl Fn(&Info) -> bool) -> Numbers {
+    /// Whether an IOMMU translates what device `number` accesses.
+    pub(crate) fn is_translated(&self, number: u32) -> bool {
+        self.info(number).is_translated()
+    }
+
+    fn numbers(&self, mut is_one: impl FnMut(&Info) -> bool) -> Numbers {
         let mut numbers = Numbers::default();
         self.infos.with(|infos| {
             let those = infos.iter().enumerate().filter(|(_, info)| is_one(info));
@@ -234,16 +238,15 @@ impl Devices {
 
     /// Which devices an IOMMU means, and the logarithm of the smallest page that it has for them.
     pub(crate) fn named(&self, id: DeviceId) -> (Numbers, u32) {
-        let shift = Cell::new(None);
+        let mut shift = u64::BITS - 1;
         let numbers = self.numbers(|info| {
             let is_it = info.is(id);
             if is_it {
-                let smallest = shift.get().unwrap_or(u32::MAX);
-                shift.set(Some(smallest.min(info.text.page_shift)));
+                shift = shift.min(info.text.page_shift);
             }
             is_it
         });
-        (numbers, shift.get().unwrap_or(NOBODY.text.page_shift))
+        (numbers, shift)
     }
 
     /// Which devices an IOMMU translates for by this domain; by address, it may be gone.

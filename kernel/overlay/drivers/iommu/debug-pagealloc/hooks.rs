@@ -127,7 +127,7 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
             // There may have been no room for it. In a range, the next part begins with a page.
             // Where nothing is translated, a range is one part, and what begins with the next page
             // is another mapping.
-            if !is_range || !origin.devices.info(device).is_translated() {
+            if !is_range || !origin.devices.is_translated(device) {
                 break;
             }
             let missing = PART - dma % PART;
@@ -163,8 +163,7 @@ pub(crate) unsafe extern "C" fn iommu_debug_dma_remove(
 /// may be one of these. An address of an IOMMU's is that of one mapping only.
 #[cold]
 fn is_sure(origin: &Origin, device: u32, is_unknown: bool) -> bool {
-    let is_translated = || origin.devices.info(device).is_translated();
-    !origin.has_skipped() || !is_unknown && is_translated()
+    !origin.has_skipped() || !is_unknown && origin.devices.is_translated(device)
 }
 
 /// Ends a mapping that the device has made under another number.

@@ -191,7 +191,8 @@ impl Origin {
         let device = u32::from(mapping.device);
         // Devices without a number cannot be told apart.
         if device == 0 {
-            return self.nameless();
+            let why = "too many devices map at once, who mapped is not known of all";
+            return self.skip(&self.counters.nameless, why);
         }
         let (shard, hash) = home(device, mapping.dma);
         // Filed before anybody can end it: an interrupt, or another CPU, may be about to end a
@@ -205,7 +206,8 @@ impl Origin {
         };
         let table = self.shards.get(shard);
         if table.and_then(|table| table.with(record)).is_none() {
-            self.full();
+            let why = "no room for a DMA mapping (iommu.debug_origin_entries=): not all are known";
+            self.skip(&self.counters.full, why);
         }
     }
 
@@ -224,25 +226,13 @@ impl Origin {
         Some(())
     }
 
+    /// Does not record a mapping, and says why when that first happens.
     #[cold]
-    fn full(&self) {
-        if self.counters.full.load() == 0 {
-            pr_warn!(
-                "no room for a DMA mapping, who mapped is not known of all: see {}\n",
-                "iommu.debug_origin_entries="
-            );
+    fn skip(&self, reason: &Long, why: &str) {
+        if reason.load() == 0 {
+            pr_warn!("{why}\n");
         }
-        self.counters.full.add(1);
-        self.counters.skipped.add(1);
-    }
-
-    /// Records nothing of a device that there is no number for.
-    #[cold]
-    fn nameless(&self) {
-        if self.counters.nameless.load() == 0 {
-            pr_warn!("too many devices map at once, who mapped is not known of all\n");
-        }
-        self.counters.nameless.add(1);
+        reason.add(1);
         self.counters.skipped.add(1);
     }
 
@@ -269,8 +259,8 @@ impl Origin {
             u32::from(same) * (1 + 4 * u32::from(size) + 2 * u32::from(kind) + u32::from(direction))
         };
         const EQUAL: u32 = 8;
-        let is_translated = || self.devices.info(device).is_translated();
-        let stale = self.stale.as_ref().filter(|_| is_translated());
+        let stale = self.stale.as_ref();
+        let stale = stale.filter(|_| self.devices.is_translated(device));
         let (id, place, mapped) = self.shards.get(shard)?.with(|t| {
             let slot = t.live.best(hash, EQUAL, rank)?;
             let mapping = if stale.is_some() {
