@@ -6,12 +6,15 @@
 #define __IOMMU_DEBUG_PAGEALLOC_MOCK_H
 
 #include <kunit/test.h>
+#include <linux/cpumask.h>
 #include <linux/gfp.h>
 #include <linux/iommu.h>
 #include <linux/iommu-debug-pagealloc.h>
 #include <linux/limits.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/sizes.h>
+#include <linux/smp.h>
 
 #include "../iommu-priv.h"
 
@@ -170,15 +173,16 @@ static inline void mock_free(struct mock *mock)
 	__iommu_debug_domain_freed(&teardown);
 }
 
-/* Allocates until @page comes back, and frees what came before it. */
+/* Allocates until @page, just freed, comes back, and frees what came before it. */
 static inline bool get_back(struct page *page)
 {
+	unsigned long tries = totalram_pages() / 2;
 	LIST_HEAD(others);
 	struct page *other, *next;
 	bool found = false;
 
-	for (int i = 0; i < 4096 && !found; i++) {
-		other = alloc_page(GFP_KERNEL);
+	while (!found && tries--) {
+		other = alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
 		if (!other)
 			break;
 		found = other == page;
@@ -196,7 +200,11 @@ static inline int mock_init(struct kunit *test)
 {
 	if (!static_key_enabled(&iommu_debug_initialized))
 		kunit_skip(test, "needs iommu.debug_pagealloc=1");
-	return 0;
+	/*
+	 * A page that is freed waits on a list of its CPU, where get_back() looks for it.
+	 * This thread ends with the case.
+	 */
+	return set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
 }
 
 #endif /* __IOMMU_DEBUG_PAGEALLOC_MOCK_H */
