@@ -3,11 +3,13 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant, SystemTime};
 
 use dmasan_report::{Options, Parser, Report, Unparseable};
+use nix::sys::signal::Signal;
 
 use crate::cache::Cache;
 use crate::console::{Answers, Tail};
@@ -22,12 +24,15 @@ use crate::process;
 use crate::qemu::{self, Files, Machine};
 use crate::root::Env;
 use crate::stdout;
-use crate::ui::Step as Progress;
+use crate::ui::{Step as Progress, Ui};
 
 /// How many logs of earlier runs are kept in the cache.
 const LOGS_KEPT: usize = 200;
 /// How many of the last console lines a failure shows.
 const LAST_LINES: usize = 25;
+/// A guest that says nothing for so long while it boots stands still. On a host with much else to do it says something
+/// every few seconds.
+const STILL: Duration = Duration::from_secs(120);
 /// After a panic the guest ends by itself; if the user's command line prevents that, it gets this long.
 const AFTER_PANIC: Duration = Duration::from_secs(3);
 
@@ -87,6 +92,8 @@ pub enum End {
     Panic,
     /// It was still running when its time was up.
     Hang(Duration),
+    /// It began to boot, and then said nothing for so long.
+    Still(Duration),
     /// It went away before its last step was done.
     Early(ExitStatus),
     /// The user ended it.
@@ -110,8 +117,45 @@ pub struct Outcome {
     pub took: Duration,
 }
 
+impl Outcome {
+    /// Whether QEMU let the guest down before it had come to its first step: it ended by a signal of its own, or
+    /// the guest stood still, which happens as QEMU loses an access to the interrupt controller now and then
+    /// (`docs/found.md`). A kernel that was in trouble says so.
+    fn never_began(&self) -> bool {
+        let own = [Signal::SIGABRT, Signal::SIGSEGV, Signal::SIGBUS].map(|s| s as i32);
+        let let_down = match self.end {
+            End::Still(_) => true,
+            End::Early(status) => status.signal().is_some_and(|s| own.contains(&s)),
+            _ => false,
+        };
+        let is_well = self.report.as_ref().map_or(true, |r| r.trouble.is_empty());
+        let_down && is_well && !self.answers.began()
+    }
+}
+
 /// Boots a guest and waits for its end. In a dry run the command is printed and there is no outcome.
+///
+/// A guest that never began is booted once more, which is said; if it is the guest's fault, that is the same.
 pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
+    let first = boot_once(host, guest)?;
+    match &first {
+        Some(outcome) if outcome.never_began() => {
+            let why = match outcome.end {
+                End::Early(status) => format!("QEMU crashed ({status})"),
+                _ => "the guest stood still".to_owned(),
+            };
+            let log = outcome.log.display();
+            let ui = &host.exec.ui;
+            ui.warn(&format!(
+                "{why} while booting, and is started once more (log: {log})"
+            ));
+            boot_once(host, guest)
+        }
+        _ => Ok(first),
+    }
+}
+
+fn boot_once(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
     let nonce = nonce();
     let files = Files {
         kernel: host.env.inside(&guest.kernel.image),
@@ -148,7 +192,17 @@ pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
     let qemu_log = dir.path.join("qemu.log");
     let begun = Instant::now();
     let mut running = host.exec.spawn(&command, Some(&qemu_log))?;
-    let mut watch = Watch::new(host, guest, &dir.path, &progress);
+    let mut watch = Watch::new(
+        guest.plan,
+        guest.timeout,
+        &dir.path,
+        &host.exec.ui,
+        &progress,
+    );
+    if guest.machine.gdb.is_some() {
+        // With a debugger it stands still on purpose.
+        watch.still = Duration::MAX;
+    }
     let end = watch.until_end(&mut running);
     running.kill();
     watch.poll(true);
@@ -169,8 +223,10 @@ pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
         last_lines: watch.last_lines.into(),
         took: begun.elapsed(),
     };
-    if outcome.end != End::Interrupted {
-        progress.done("guest ended");
+    match outcome.end {
+        End::Interrupted => {}
+        End::Still(_) => progress.done("guest stood still"),
+        _ => progress.done("guest ended"),
     }
     Ok(Some(outcome))
 }
@@ -178,7 +234,7 @@ pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
 /// Follows a guest that runs.
 struct Watch<'a> {
     plan: &'a Plan,
-    host: &'a Host,
+    ui: &'a Ui,
     progress: &'a Progress,
     console: Tail,
     control: Tail,
@@ -187,21 +243,32 @@ struct Watch<'a> {
     panicked: bool,
     deadline: Instant,
     timeout: Duration,
+    /// When the console said something last.
+    heard: Option<Instant>,
+    still: Duration,
 }
 
 impl<'a> Watch<'a> {
-    fn new(host: &'a Host, guest: &Guest<'a>, dir: &Path, progress: &'a Progress) -> Self {
+    fn new(
+        plan: &'a Plan,
+        timeout: Duration,
+        dir: &Path,
+        ui: &'a Ui,
+        progress: &'a Progress,
+    ) -> Self {
         Watch {
-            plan: guest.plan,
-            host,
+            plan,
+            ui,
             progress,
             console: Tail::new(&dir.join(Files::CONSOLE)),
             control: Tail::new(&dir.join(Files::CONTROL)),
             answers: Answers::default(),
             last_lines: VecDeque::new(),
             panicked: false,
-            deadline: Instant::now() + guest.timeout,
-            timeout: guest.timeout,
+            deadline: Instant::now() + timeout,
+            timeout,
+            heard: None,
+            still: STILL,
         }
     }
 
@@ -223,6 +290,10 @@ impl<'a> Watch<'a> {
             if Instant::now() >= self.deadline {
                 return Ok(End::Hang(self.timeout));
             }
+            let is_still = self.heard.is_some_and(|h| h.elapsed() >= self.still);
+            if is_still && !self.panicked && !self.answers.began() {
+                return Ok(End::Still(self.still));
+            }
         }
     }
 
@@ -235,12 +306,13 @@ impl<'a> Watch<'a> {
             }
         };
         for line in read(&mut self.console) {
+            self.heard = Some(Instant::now());
             if line.contains("Kernel panic - not syncing") && !self.panicked {
                 self.panicked = true;
                 self.deadline = self.deadline.min(Instant::now() + AFTER_PANIC);
             }
-            if self.host.exec.ui.verbose > 0 {
-                self.host.exec.ui.note(&line);
+            if self.ui.verbose > 0 {
+                self.ui.note(&line);
             }
             if self.last_lines.len() == LAST_LINES {
                 self.last_lines.pop_front();
@@ -358,6 +430,63 @@ pub fn remove_remains(root: &Path, prefix: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn outcome(end: End, log: &str) -> Outcome {
+        Outcome {
+            end,
+            answers: Answers::default(),
+            report: dmasan_report::parse(
+                format!("[    0.100000] Linux version 7.3.4 (x)\n{log}").as_bytes(),
+            ),
+            log: PathBuf::new(),
+            last_lines: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_guest_that_qemu_let_down_has_never_begun() {
+        let still = End::Still(STILL);
+        let signal = |s: Signal| End::Early(ExitStatus::from_raw(s as i32));
+        assert!(outcome(still.clone(), "").never_began());
+        assert!(outcome(signal(Signal::SIGABRT), "").never_began());
+        // Somebody has ended it; it has powered off; it is slow.
+        assert!(!outcome(signal(Signal::SIGTERM), "").never_began());
+        assert!(!outcome(End::Early(ExitStatus::from_raw(0)), "").never_began());
+        assert!(!outcome(End::Hang(STILL), "").never_began());
+        // The kernel itself was in trouble, or it was not booting any more.
+        let oops = "[    0.200000] Oops: 0002 [#1] SMP\n";
+        assert!(!outcome(still.clone(), oops).never_began());
+        let mut later = outcome(still, "");
+        later.answers.take("begin 1");
+        assert!(!later.never_began());
+    }
+
+    /// How the watch ends on a guest that says `console` and `answers`, and then lives on in silence.
+    fn watched(console: &str, answers: &str) -> End {
+        let exec = Exec::new(Ui::new(0, crate::ui::Color::Never), false);
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(Files::CONSOLE), console).unwrap();
+        fs::write(dir.path().join(Files::CONTROL), answers).unwrap();
+        let (plan, progress) = (Plan::new(&[], None), exec.ui.step("x"));
+        let timeout = Duration::from_secs(2);
+        let mut watch = Watch::new(&plan, timeout, dir.path(), &exec.ui, &progress);
+        watch.still = Duration::from_millis(300);
+        let mut running = exec.spawn(&Cmd::new("sleep").arg("60"), None).unwrap();
+        let end = watch.until_end(&mut running).unwrap();
+        running.kill();
+        end
+    }
+
+    #[test]
+    fn a_guest_stands_still_only_while_it_boots() {
+        let still = End::Still(Duration::from_millis(300));
+        let hang = End::Hang(Duration::from_secs(2));
+        assert_eq!(watched("Linux version 7.3.4\n", ""), still);
+        assert_eq!(watched("Linux version 7.3.4\n", "begin 1\n"), hang);
+        // With `quiet` nothing is known.
+        assert_eq!(watched("", ""), hang);
+    }
 
     #[test]
     fn remains_of_dead_runs_go_and_others_stay() {

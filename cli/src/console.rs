@@ -123,6 +123,11 @@ impl Answers {
         }
     }
 
+    /// Whether the guest has come to its first step.
+    pub fn began(&self) -> bool {
+        self.current.is_some() || !self.results.is_empty() || self.done
+    }
+
     /// The exit status of a step that ended.
     pub fn result(&self, step: u32) -> Option<i32> {
         let found = self.results.iter().find(|(n, _)| *n == step);

@@ -55,6 +55,10 @@ fn crash(outcome: &Outcome, plan: &Plan) -> Option<Error> {
                 duration(*time)
             )
         }
+        (End::Still(time), None) => {
+            let time = duration(*time);
+            format!("the guest stood still while booting: its console said nothing for {time}")
+        }
         (End::Early(status), None) => {
             format!("the guest powered off early{during}, before its last step was done ({status})")
         }
