@@ -233,15 +233,21 @@ mod tests {
         command.args(["-c", "sleep 97531 & sleep 97531"]);
         let group = Group::spawn(&mut command, Duration::ZERO).unwrap().unwrap();
         let pid = group.child.id() as i32;
-        std::thread::sleep(Duration::from_millis(200));
+        let begun = Instant::now();
+        let soon = || {
+            std::thread::sleep(Duration::from_millis(20));
+            begun.elapsed() < Duration::from_secs(20)
+        };
+        while descendants(pid).len() < 2 && soon() {}
         let below = descendants(pid);
         assert_eq!(below.len(), 2);
         drop(group);
-        std::thread::sleep(Duration::from_millis(100));
-        for p in below {
+        let is_there = |p: &i32| {
             let stat = std::fs::read_to_string(format!("/proc/{p}/stat")).unwrap_or_default();
-            assert!(stat.is_empty() || stat.contains(") Z"), "{stat}");
-        }
+            !stat.is_empty() && !stat.contains(") Z")
+        };
+        while below.iter().any(is_there) && soon() {}
+        assert!(!below.iter().any(is_there), "{below:?}");
     }
 
     #[test]

@@ -147,7 +147,7 @@ fn said(driver: &Driver, ran: &mut Ran, plan: &Plan, outcome: &boot::Outcome) ->
     };
     let findings = new.into_iter().map(|f| (f.step, &f.title));
     let warnings = report.warnings.iter().map(|w| (w.step, &w.text));
-    let warnings = warnings.filter(|(step, text)| !is_of_yank(&during(*step), text));
+    let warnings = warnings.filter(|(step, text)| !is_of_lost_disk(&during(*step), text));
     let all = findings.chain(warnings);
     let mut wrong: Vec<String> = all.map(|(s, t)| format!("{}: {t}", during(s))).collect();
     for (number, rc) in outcome.answers.results.iter().filter(|(_, rc)| *rc != 0) {
@@ -157,8 +157,8 @@ fn said(driver: &Driver, ran: &mut Ran, plan: &Plan, outcome: &boot::Outcome) ->
 }
 
 /// What the block layer warns of when a disk goes in the middle of a write: `docs/found.md`.
-fn is_of_yank(during: &str, warning: &str) -> bool {
-    during == "yank" && warning.contains(" at blkdev_writeback_range+")
+fn is_of_lost_disk(during: &str, warning: &str) -> bool {
+    matches!(during, "yank" | "reset") && warning.contains(" at blkdev_writeback_range+")
 }
 
 fn sentence(error: &Error) -> String {
@@ -361,8 +361,11 @@ mod tests {
     fn a_disk_that_goes_while_it_is_written_to_is_warned_of() {
         let warning =
             "WARNING: block/fops.c:534 at blkdev_writeback_range+0xa8/0xd0, CPU#0: dd/267";
-        assert!(is_of_yank("yank", warning));
-        assert!(!is_of_yank("rebind", warning));
-        assert!(!is_of_yank("yank", "WARNING: mm/slub.c:1 at kfree+0x1/0x2"));
+        assert!(is_of_lost_disk("yank", warning) && is_of_lost_disk("reset", warning));
+        assert!(!is_of_lost_disk("rebind", warning));
+        assert!(!is_of_lost_disk(
+            "yank",
+            "WARNING: mm/slub.c:1 at kfree+0x1/0x2"
+        ));
     }
 }

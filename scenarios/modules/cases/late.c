@@ -16,7 +16,7 @@
 #define BYTES		256
 
 /* What the IOMMU has to say comes by interrupt. */
-#define FAULT_MS	100
+#define FAULT_MS	500
 
 static int wait_for_fault(struct edu *edu)
 {

@@ -17,6 +17,9 @@
 
 #define ERRORS_SHOWN	10
 
+/* How much longer a run may take. */
+#define LONGER		(60 * HZ)
+
 static uint seconds = 10;
 module_param(seconds, uint, 0444);
 MODULE_PARM_DESC(seconds, "how long to run");
@@ -73,6 +76,39 @@ void stress_error(struct stress *st, const char *fmt, ...)
 	va_end(args);
 }
 
+static bool is_wanted(struct stress *st, enum stress_event event)
+{
+	switch (event) {
+	case STRESS_UNMAP_OVER:
+		return st->over;
+	case STRESS_UNMAP_PART:
+	case STRESS_UNMAP_PIECES:
+	case STRESS_MAP_FAILED:
+		return !st->whole;
+	default:
+		return true;
+	}
+}
+
+/* On a slow machine some are long in coming. */
+static bool all_happened(struct stress *st)
+{
+	int i;
+
+	for (i = 0; i < STRESS_EVENTS; i++)
+		if (is_wanted(st, i) && !atomic_long_read(&st->events[i]))
+			return false;
+	return true;
+}
+
+static bool goes_on(struct stress *st)
+{
+	if (time_before(jiffies, st->start + msecs_to_jiffies(st->ms)))
+		return true;
+	return !all_happened(st) &&
+	       time_before(jiffies, st->start + msecs_to_jiffies(st->ms) + LONGER);
+}
+
 static void run_threads(struct stress *st)
 {
 	struct stress_thread *threads;
@@ -93,7 +129,7 @@ static void run_threads(struct stress *st)
 			stress_error(st, "thread %d: %pe", i, threads[i].task);
 	}
 
-	while (time_before(jiffies, st->start + msecs_to_jiffies(st->ms)))
+	while (goes_on(st))
 		msleep(100);
 	for (i = 0; i < STRESS_THREADS; i++)
 		if (!IS_ERR(threads[i].task))
@@ -104,20 +140,6 @@ static void run_threads(struct stress *st)
 		if (st->exchange[i])
 			stress_free(st, &threads[0].rnd, st->exchange[i]);
 	kfree(threads);
-}
-
-static bool is_wanted(struct stress *st, enum stress_event event)
-{
-	switch (event) {
-	case STRESS_UNMAP_OVER:
-		return st->over;
-	case STRESS_UNMAP_PART:
-	case STRESS_UNMAP_PIECES:
-	case STRESS_MAP_FAILED:
-		return !st->whole;
-	default:
-		return true;
-	}
 }
 
 /* A run that left something out is no test of it. */
