@@ -129,6 +129,16 @@ fn bad_fragments_and_sources_are_told_before_any_work() {
 }
 
 #[test]
+fn a_machine_on_which_no_driver_runs_is_refused_before_any_work() {
+    run(&["drivers", "e1000", "--machine", "arm64-smmuv3"])
+        .code(2)
+        .stdout(is_empty())
+        .stderr(contains("nothing to run on the machine `arm64-smmuv3`"))
+        .stderr(contains("e1000: the kernels for arm64 are built without"))
+        .stderr(contains("machines for this: vtd, "));
+}
+
+#[test]
 fn a_kernel_without_patches_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let makefile = "VERSION = 5\nPATCHLEVEL = 4\nSUBLEVEL = 1\nEXTRAVERSION =\n";

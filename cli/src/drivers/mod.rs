@@ -20,7 +20,7 @@ use crate::drivers::args::DriversArgs;
 use crate::drivers::file::Driver;
 use crate::drivers::judge::Ran;
 use crate::drivers::modules::Modules;
-use crate::error::{Exit, Result};
+use crate::error::{Error, Exit, Result};
 use crate::exec::Exec;
 use crate::guest::Plan;
 use crate::host;
@@ -67,6 +67,7 @@ pub fn run(exec: &Exec, args: &DriversArgs) -> Result<Exit> {
         let results = markdown::read(&args.from)?;
         return tell(&results, args.update.as_deref());
     }
+    refuse_if_none_runs(&drivers, model)?;
     let host = Host::prepare(exec, model)?;
     let spec = args.kernel.spec(args.flavor, model);
     let kernel = kernel::build(exec, &host.cache, &host.env, &spec)?;
@@ -89,6 +90,20 @@ pub fn run(exec: &Exec, args: &DriversArgs) -> Result<Exit> {
     ]);
     let shown = stdout::print(&table::of(&all));
     output::end(exec, written.and(shown), Ok(exit(&all)))
+}
+
+/// Refuses a machine where nothing would be run, before a kernel is built for it.
+fn refuse_if_none_runs(drivers: &[Driver], model: &Model) -> Result<()> {
+    let why = |d: &Driver| Some(format!("{}: {}", d.name, d.impossible(model)?));
+    let reasons: Vec<String> = drivers.iter().filter_map(why).collect();
+    if reasons.len() < drivers.len() {
+        return Ok(());
+    }
+    let runs = |m: &&Model| drivers.iter().any(|d| d.impossible(m).is_none());
+    let others: Vec<&str> = MACHINES.iter().filter(runs).map(|m| m.name).collect();
+    let text = format!("nothing to run on the machine `{}`", model.name);
+    let help = format!("machines for this: {}", others.join(", "));
+    Err(Error::usage(text).because(reasons.join("\n")).help(help))
 }
 
 /// Shows results that there are already. Their exit code tells of failures, but not which kind they were.
