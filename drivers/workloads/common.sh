@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What all workloads share; `docs/drivers.md` describes how it fits together. Set before it: ADDRESS, DRIVER, BUS,
-# GROUP, the name of the phase in $1, and the variables of the driver's file. The workload, which follows, has
+# GROUP, MACHINE, the name of the phase in $1, and the variables of the driver's file. The workload, which follows, has
 #
 #   up       waits for what the driver offers, and makes it ready
 #   work     moves data, compares it, and says how much it was: moved BYTES

@@ -4,6 +4,7 @@
 # tells their checksum (port 20), and tells the checksum of what it gets (port 7).
 #
 # MTUS: what the driver can be set to.
+# LINEAR: the machine where packets have to be in one piece.
 
 peer=10.0.2.100
 
@@ -19,6 +20,7 @@ carrier() { [ "$(cat "/sys/class/net/$name/carrier" 2>/dev/null)" = 1 ]; }
 
 up() {
 	await interface || fail "$DRIVER offers no network interface"
+	[ "$LINEAR" != "$MACHINE" ] || /programs/linear "$name" || fail "$name takes packets in pieces"
 	ip link set "$name" up || fail "$name does not come up"
 	ip addr add 10.0.2.15/24 dev "$name" 2>/dev/null
 	await carrier || fail "$name has no link"

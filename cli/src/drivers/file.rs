@@ -51,9 +51,6 @@ pub struct Driver {
     pub without: BTreeMap<Phase, String>,
     /// Why the device does not work behind an IOMMU, if it does not: it is run only where nothing is translated.
     pub untranslated: Option<String>,
-    /// Other machines that it cannot be run on, by their names, and why.
-    #[serde(default)]
-    pub not_on: BTreeMap<String, String>,
     /// Bugs of the driver's that are known and described in `docs/found.md`: their findings are counted apart.
     #[serde(default)]
     pub known: Vec<Known>,
@@ -237,9 +234,6 @@ impl Driver {
         if embed::DRIVERS.get_file(&script).is_none() {
             return Err(format!("there is no drivers/{script}"));
         }
-        if let Some(name) = driver.not_on.keys().find(|name| Model::find(name).is_err()) {
-            return Err(format!("unknown machine `{name}`"));
-        }
         let known = [Arch::X86_64, Arch::Arm64].map(Arch::name);
         let mut wanted = driver.architectures.iter();
         match wanted.find(|a| !known.contains(&a.as_str())) {
@@ -291,9 +285,6 @@ impl Driver {
             return Some(format!(
                 "the kernels for {arch} are built without this driver"
             ));
-        }
-        if let Some(why) = self.not_on.get(model.name) {
-            return Some(why.clone());
         }
         let why = self.untranslated.as_ref().filter(|_| model.translates());
         why.map(|why| format!("QEMU's device does not work behind an IOMMU: {why}"))
@@ -444,11 +435,6 @@ workload = "net"
         assert_eq!(why, "QEMU's device does not work behind an IOMMU: x");
         let passthrough = Model::find("passthrough").unwrap();
         assert_eq!(past.impossible(passthrough), None);
-        let not_on = "not-on = { virtio-iommu = \"y\" }\nworkload";
-        let there = parse(&TEXT.replace("workload", not_on)).unwrap();
-        let virtio = Model::find("virtio-iommu").unwrap();
-        assert_eq!(there.impossible(virtio).unwrap(), "y");
-        assert_eq!(there.impossible(<&Model>::default()), None);
         let help = "name \"card\", bus PCI\nname \"the-other\", bus PCI, alias \"other\"\n";
         assert_eq!(driver.lacking(help, "7.2"), None);
         assert_eq!(

@@ -110,6 +110,7 @@ pub fn functions(driver: &Driver, machine: &Machine) -> String {
         ("DRIVER", driver.kernel_driver.as_str()),
         ("BUS", driver.bus.name()),
         ("GROUP", group(machine)),
+        ("MACHINE", machine.model.name),
     ];
     let mut text = "# Written by dmasan for one driver.\n".to_owned();
     let theirs = driver
@@ -208,6 +209,7 @@ mod tests {
         for line in [
             "DRIVER=e1000\n",
             "GROUP=DMA-FQ\n",
+            "MACHINE=vtd\n",
             "MTUS='9000 1500'\n",
             "work() {\n",
         ] {
