@@ -32,7 +32,7 @@ const LOGS_KEPT: usize = 200;
 const LAST_LINES: usize = 25;
 /// A guest that says nothing for so long while it boots stands still. On a host with much else to do it says something
 /// every few seconds.
-const STILL: Duration = Duration::from_secs(120);
+const STILL: Duration = Duration::from_secs(60);
 /// After a panic the guest ends by itself; if the user's command line prevents that, it gets this long.
 const AFTER_PANIC: Duration = Duration::from_secs(3);
 

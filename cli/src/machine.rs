@@ -18,6 +18,12 @@ pub struct Model {
     pub board: &'static str,
     /// QEMU's device that translates DMA, where that is not part of the board.
     pub iommu: Option<&'static str>,
+    /// What the IOMMU is told besides, so that the CPUs have x2APICs, if it can do that.
+    ///
+    /// The kernel reaches these by registers of the CPU. QEMU with a thread for each CPU loses accesses to an APIC in
+    /// memory now and then, and with them the timer of a CPU; QEMU that counts instructions has one thread, and
+    /// cannot read the clock of an x2APIC (`Bad icount read`). See `docs/found.md`.
+    pub x2apic: Option<&'static str>,
     /// Words that its kernels need on their command line.
     pub cmdline: &'static [&'static str],
     /// Files in `kernel/config` that its kernels need on top of the architecture's.
@@ -40,8 +46,6 @@ pub struct Since {
 // VT-d with interrupt remapping needs the split irqchip.
 const Q35: &str = "q35,kernel-irqchip=split";
 
-// With this interrupt remapping the kernel takes x2APICs, which it reaches by registers of the CPU. QEMU loses accesses to
-// an APIC in memory now and then, and with them the timer of a CPU: docs/found.md.
 const X2APIC: Option<Since> = Some(Since {
     version: "9.0",
     what: "an x2APIC that is emulated",
@@ -52,7 +56,8 @@ const VTD: Model = Model {
     what: "x86_64, Intel VT-d, second-level page tables",
     arch: Arch::X86_64,
     board: Q35,
-    iommu: Some("intel-iommu,intremap=on,eim=on"),
+    iommu: Some("intel-iommu,intremap=on"),
+    x2apic: Some("eim=on"),
     cmdline: &["intel_iommu=on"],
     config: &[],
     since: X2APIC,
@@ -65,6 +70,7 @@ const SMMU: Model = Model {
     arch: Arch::Arm64,
     board: "virt,gic-version=3,iommu=smmuv3",
     iommu: None,
+    x2apic: None,
     cmdline: &[],
     config: &[],
     since: SECOND_PORT,
@@ -94,14 +100,14 @@ pub const MACHINES: &[Model] = &[
     Model {
         name: "vtd-scalable",
         what: "x86_64, Intel VT-d in scalable mode, second-level page tables",
-        iommu: Some("intel-iommu,intremap=on,eim=on,x-scalable-mode=on"),
+        iommu: Some("intel-iommu,intremap=on,x-scalable-mode=on"),
         cmdline: &["intel_iommu=on,sm_on"],
         ..VTD
     },
     Model {
         name: "vtd-first-level",
         what: "x86_64, Intel VT-d in scalable mode, first-level page tables",
-        iommu: Some("intel-iommu,intremap=on,eim=on,x-scalable-mode=on,x-flts=on"),
+        iommu: Some("intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on"),
         cmdline: &["intel_iommu=on,sm_on"],
         since: Some(Since {
             version: "10.0",
@@ -113,6 +119,7 @@ pub const MACHINES: &[Model] = &[
         name: "amd-vi",
         what: "x86_64, AMD-Vi",
         iommu: Some("amd-iommu,intremap=on"),
+        x2apic: None,
         cmdline: &[],
         since: None,
         never_lazy: Some("the driver is strict where AMD-Vi is emulated"),
@@ -122,6 +129,7 @@ pub const MACHINES: &[Model] = &[
         name: "virtio-iommu",
         what: "x86_64, virtio-iommu: the guest sends its mappings to QEMU",
         iommu: Some("virtio-iommu-pci"),
+        x2apic: None,
         cmdline: &[],
         since: None,
         ..VTD
@@ -137,6 +145,7 @@ pub const MACHINES: &[Model] = &[
         name: "none",
         what: "x86_64, no IOMMU: devices reach all memory",
         iommu: None,
+        x2apic: None,
         cmdline: &[],
         since: None,
         never_lazy: NOTHING_TRANSLATED,

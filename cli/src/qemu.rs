@@ -194,7 +194,7 @@ fn drive_name(index: usize) -> String {
 /// The whole command. `qemu` is the emulator as the environment starts it.
 pub fn command(qemu: Cmd, machine: &Machine, files: &Files, cmdline: &str) -> Cmd {
     let qemu = base(qemu, machine);
-    let qemu = iommu(qemu, machine.model);
+    let qemu = iommu(qemu, machine);
     let qemu = devices(qemu, machine, files);
     let qemu = qemu.args(machine.plug.args(&files.dir));
     let qemu = ports(qemu, &files.dir);
@@ -222,12 +222,14 @@ fn base(qemu: Cmd, machine: &Machine) -> Cmd {
         .args(["-display", "none", "-nic", "none", "-no-reboot"])
 }
 
-fn iommu(qemu: Cmd, model: &Model) -> Cmd {
-    match model.iommu {
-        // Has to come before the devices that it translates for.
-        Some(device) => qemu.args(["-device", device]),
-        None => qemu,
-    }
+fn iommu(qemu: Cmd, machine: &Machine) -> Cmd {
+    let Some(device) = machine.model.iommu else {
+        return qemu;
+    };
+    let more = machine.model.x2apic.filter(|_| machine.icount.is_none());
+    let more = more.map(|m| format!(",{m}")).unwrap_or_default();
+    // Has to come before the devices that it translates for.
+    qemu.arg("-device").arg(format!("{device}{more}"))
 }
 
 fn devices(mut qemu: Cmd, machine: &Machine, files: &Files) -> Cmd {
@@ -362,6 +364,7 @@ mod tests {
             line.contains(" -rtc base=2026-01-01,clock=vm -seed 1 "),
             "{line}"
         );
+        assert!(line.contains(" -device intel-iommu,intremap=on "), "{line}");
     }
 
     #[test]
