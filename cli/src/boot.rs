@@ -3,13 +3,11 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant, SystemTime};
 
 use dmasan_report::{Options, Parser, Report, Unparseable};
-use nix::sys::signal::Signal;
 
 use crate::cache::Cache;
 use crate::console::{Answers, Tail};
@@ -19,6 +17,7 @@ use crate::guest::{self, Plan};
 use crate::host;
 use crate::initramfs;
 use crate::kernel::Kernel;
+use crate::let_down::let_down;
 use crate::machine::Model;
 use crate::process;
 use crate::qemu::{self, Files, Machine};
@@ -117,42 +116,20 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-impl Outcome {
-    /// Whether QEMU let the guest down before it had come to its first step: it ended by a signal of its own, or
-    /// the guest stood still, which happens as QEMU loses an access to the interrupt controller now and then
-    /// (`docs/found.md`). A kernel that was in trouble says so.
-    fn never_began(&self) -> bool {
-        let own = [Signal::SIGABRT, Signal::SIGSEGV, Signal::SIGBUS].map(|s| s as i32);
-        let let_down = match self.end {
-            End::Still(_) => true,
-            End::Early(status) => status.signal().is_some_and(|s| own.contains(&s)),
-            _ => false,
-        };
-        let is_well = self.report.as_ref().map_or(true, |r| r.trouble.is_empty());
-        let_down && is_well && !self.answers.began()
-    }
-}
-
 /// Boots a guest and waits for its end. In a dry run the command is printed and there is no outcome.
 ///
-/// A guest that never began is booted once more, which is said; if it is the guest's fault, that is the same.
+/// A guest that QEMU let down is booted once more, which is said; if it is the guest's fault, that is the same.
 pub fn boot(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
     let first = boot_once(host, guest)?;
-    match &first {
-        Some(outcome) if outcome.never_began() => {
-            let why = match outcome.end {
-                End::Early(status) => format!("QEMU crashed ({status})"),
-                _ => "the guest stood still".to_owned(),
-            };
-            let log = outcome.log.display();
-            let ui = &host.exec.ui;
-            ui.warn(&format!(
-                "{why} while booting, and is started once more (log: {log})"
-            ));
-            boot_once(host, guest)
-        }
-        _ => Ok(first),
-    }
+    let Some((outcome, why)) = first.as_ref().and_then(|o| Some((o, let_down(o)?))) else {
+        return Ok(first);
+    };
+    let log = outcome.log.display();
+    let ui = &host.exec.ui;
+    ui.warn(&format!(
+        "{why} before the first step, and is booted once more (log: {log})"
+    ));
+    boot_once(host, guest)
 }
 
 fn boot_once(host: &Host, guest: &Guest<'_>) -> Result<Option<Outcome>> {
@@ -430,37 +407,6 @@ pub fn remove_remains(root: &Path, prefix: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outcome(end: End, log: &str) -> Outcome {
-        Outcome {
-            end,
-            answers: Answers::default(),
-            report: dmasan_report::parse(
-                format!("[    0.100000] Linux version 7.3.4 (x)\n{log}").as_bytes(),
-            ),
-            log: PathBuf::new(),
-            last_lines: Vec::new(),
-            took: Duration::ZERO,
-        }
-    }
-
-    #[test]
-    fn a_guest_that_qemu_let_down_has_never_begun() {
-        let still = End::Still(STILL);
-        let signal = |s: Signal| End::Early(ExitStatus::from_raw(s as i32));
-        assert!(outcome(still.clone(), "").never_began());
-        assert!(outcome(signal(Signal::SIGABRT), "").never_began());
-        // Somebody has ended it; it has powered off; it is slow.
-        assert!(!outcome(signal(Signal::SIGTERM), "").never_began());
-        assert!(!outcome(End::Early(ExitStatus::from_raw(0)), "").never_began());
-        assert!(!outcome(End::Hang(STILL), "").never_began());
-        // The kernel itself was in trouble, or it was not booting any more.
-        let oops = "[    0.200000] Oops: 0002 [#1] SMP\n";
-        assert!(!outcome(still.clone(), oops).never_began());
-        let mut later = outcome(still, "");
-        later.answers.take("begin 1");
-        assert!(!later.never_began());
-    }
 
     /// How the watch ends on a guest that says `console` and `answers`, and then lives on in silence.
     fn watched(console: &str, answers: &str) -> End {

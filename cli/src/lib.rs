@@ -25,6 +25,7 @@ pub mod kconfig;
 pub mod kernel;
 pub mod ktap;
 pub mod last;
+pub mod let_down;
 pub mod lint;
 pub mod machine;
 pub mod mail;
