@@ -151,7 +151,10 @@ fn said(driver: &Driver, ran: &mut Ran, plan: &Plan, outcome: &boot::Outcome) ->
     let all = findings.chain(warnings);
     let mut wrong: Vec<String> = all.map(|(s, t)| format!("{}: {t}", during(s))).collect();
     for (number, rc) in outcome.answers.results.iter().filter(|(_, rc)| *rc != 0) {
-        wrong.push(format!("{}: rc={rc}", during(Some(*number))));
+        let said = outcome.answers.output_of(*number);
+        let why = said.iter().rev().find_map(|l| l.strip_prefix("FAILED: "));
+        let why = why.map(|w| format!(": {w}")).unwrap_or_default();
+        wrong.push(format!("{}: rc={rc}{why}", during(Some(*number))));
     }
     wrong
 }
@@ -316,6 +319,21 @@ mod tests {
             let split = finding("object-free-while-mapped", name);
             assert_eq!(ran_with("igb", &GOOD, &split).known, 1, "{name}");
         }
+    }
+
+    #[test]
+    fn a_step_that_fails_beside_a_known_bug_says_why() {
+        let known = finding("object-free-while-mapped", "igb_poll");
+        let mut answers = vec!["| FAILED: eth0 has no link", "| more"];
+        answers.extend(GOOD);
+        answers[5] = "step 2 rc=1";
+        let ran = ran_with("igb", &answers, &known);
+        assert_eq!(ran.exit, Exit::Finding);
+        assert!(
+            why(&ran).contains("bind: rc=1: eth0 has no link"),
+            "{}",
+            why(&ran)
+        );
     }
 
     #[test]
