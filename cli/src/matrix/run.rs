@@ -282,14 +282,16 @@ fn content(dir: &Path) -> Result<String> {
 
 /// This tool: its source, and what it carries inside.
 fn tool() -> Tool {
-    let key = Key::new("dmasan")
-        .with("source", env!("DMASAN_SOURCE"))
-        .with("kernel", embed::key("kernel", &embed::KERNEL).hex())
-        .with("engine", embed::key("engine", &embed::ENGINE).hex())
-        .with(
-            "scenarios",
-            embed::key("scenarios", &embed::SCENARIOS).hex(),
-        );
+    let carried = [
+        ("kernel", &embed::KERNEL),
+        ("engine", &embed::ENGINE),
+        ("scenarios", &embed::SCENARIOS),
+        ("drivers", &embed::DRIVERS),
+    ];
+    let source = Key::new("dmasan").with("source", env!("DMASAN_SOURCE"));
+    let add =
+        |key: Key, (name, dir): (&str, &'static _)| key.with(name, embed::key(name, dir).hex());
+    let key = carried.into_iter().fold(source, add);
     Tool {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         source: key.short().to_owned(),
