@@ -116,6 +116,22 @@ pub struct Outcome {
     pub took: Duration,
 }
 
+#[cfg(test)]
+impl Outcome {
+    /// A guest that has answered nothing, with this kernel log behind the first line of all.
+    pub(crate) fn of_log(end: End, log: &str) -> Outcome {
+        let log = format!("[    0.100000] Linux version 7.3.4 (x)\n{log}");
+        Outcome {
+            end,
+            answers: Answers::default(),
+            report: dmasan_report::parse(log.as_bytes()),
+            log: PathBuf::new(),
+            last_lines: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+}
+
 /// Boots a guest and waits for its end. In a dry run the command is printed and there is no outcome.
 ///
 /// A guest that QEMU let down is booted once more, which is said; if it is the guest's fault, that is the same.

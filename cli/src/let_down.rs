@@ -34,32 +34,18 @@ pub fn let_down(outcome: &Outcome) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::process::ExitStatus;
     use std::time::Duration;
 
     use super::*;
-    use crate::console::Answers;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const OOPS: &str = "[    0.200000] Oops: 0002 [#1] SMP\n";
     const INT3: &str = "[    0.200000] Oops: int3: 0000 [#1] SMP\n\
         [    0.300000] Kernel panic - not syncing: Fatal exception in interrupt\n";
 
-    fn outcome(end: End, log: &str) -> Outcome {
-        let log = format!("[    0.100000] Linux version 7.3.4 (x)\n{log}");
-        Outcome {
-            end,
-            answers: Answers::default(),
-            report: dmasan_report::parse(log.as_bytes()),
-            log: PathBuf::new(),
-            last_lines: Vec::new(),
-            took: Duration::ZERO,
-        }
-    }
-
     fn is_let_down(end: End, log: &str) -> bool {
-        let_down(&outcome(end, log)).is_some()
+        let_down(&Outcome::of_log(end, log)).is_some()
     }
 
     #[test]
@@ -85,7 +71,7 @@ mod tests {
     #[test]
     fn only_a_guest_that_boots_is_let_down() {
         for (end, log) in [(End::Still(MINUTE), ""), (End::Panic, INT3)] {
-            let mut outcome = outcome(end, log);
+            let mut outcome = Outcome::of_log(end, log);
             assert!(let_down(&outcome).is_some());
             outcome.answers.take("begin 1");
             assert!(let_down(&outcome).is_none());

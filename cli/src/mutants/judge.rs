@@ -243,10 +243,8 @@ pub fn join(classes: &BTreeSet<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
     use std::time::Duration;
 
-    use crate::console::Answers;
     use crate::error::Exit;
     use crate::guest::{Action, Step};
 
@@ -297,21 +295,12 @@ mod tests {
 
     #[test]
     fn an_interrupted_guest_has_no_verdict() {
-        let log = "[    0.1] Linux version 7.3.4 (x)\n";
-        let outcome = |end| Outcome {
-            end,
-            answers: Answers::default(),
-            report: dmasan_report::parse(log.as_bytes()),
-            log: PathBuf::new(),
-            last_lines: Vec::new(),
-            took: Duration::ZERO,
-        };
         let marks = Marks {
             modules: Vec::new(),
             device: String::new(),
             known: Vec::new(),
         };
-        let judge = |end| judge(Column::Origin, &plan(), &outcome(end), &marks);
+        let judge = |end| judge(Column::Origin, &plan(), &Outcome::of_log(end, ""), &marks);
         let hung = judge(End::Hang(Duration::ZERO)).unwrap();
         assert!(matches!(hung, Verdict::NotRun(_)), "{hung:?}");
         let error = judge(End::Interrupted).unwrap_err();
